@@ -1,0 +1,1 @@
+"""What the brain shows: one session to features with their sampling error."""

@@ -1,0 +1,1 @@
+"""How it evolves: features and exposure to posterior states."""

@@ -1,0 +1,1 @@
+"""What to show: one function per figure, one page per patient, one for the cohort."""

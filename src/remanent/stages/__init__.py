@@ -1,0 +1,1 @@
+"""Load, call, store: the stages that the command line and the app share."""

@@ -1,0 +1,1 @@
+"""What was observed: files to tables to arrays."""

@@ -1,0 +1,1 @@
+"""What was given: doses and ECT to exposure over time."""

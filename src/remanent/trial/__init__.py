@@ -1,0 +1,1 @@
+"""Would it work: cohorts that do not exist yet."""
