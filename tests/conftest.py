@@ -1,0 +1,30 @@
+"""Strict JAX, shape checks on every call, and the real data where it lies beside the checkout."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+install_import_hook(
+    ["remanent.circuits", "remanent.treatment", "remanent.dynamics", "remanent.relapse", "remanent.plan"],
+    "beartype.beartype",
+).__enter__()
+
+REAL = Path(os.environ.get("REMANENT_REAL", Path(__file__).parents[2] / "shared" / "real"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data; a loud skip where it is absent."""
+    if not REAL.is_dir():
+        pytest.skip(f"REAL DATA ABSENT: {REAL} (set REMANENT_REAL); nothing was checked against real input")
+    return REAL
