@@ -1,0 +1,199 @@
+"""The linear two-state model of one patient: parameters, drift, exact transition. Pure functions, no data.
+
+With function f, structure s, drug exposure D and stressors u (days; latent scale: 0 the patient's own pre-treatment level, 1 the mean functional gain of
+the cohort right after ECT)::
+
+    df = -k_f (f - s - p_i D + b·u) dt + sig_f dW_f
+    ds = [(c + a D)(f - s) - r s] dt  + sig_s dW_s
+    each index ECT session of n:  f += g_f,i / n,  s += g_s,i / n,  e += 1 / n
+    dw = -w / tau_w dt + omega max(-dD/dt, 0) dt            withdrawal, deterministic given the doses
+    de = -e / tau_e dt                                      ECT's imaging trace, deterministic given the sessions
+    y_j = mu_j + m_ij + L_fj f + L_sj s + L_ej e + L_wj w + noise,   var = se² + sigma_j²
+    hazard of relapse h = h0 exp(-eta_f f)
+
+The random effects p_i ~ N(p, sd_p²), g_f,i ~ N(1, sd_gf²), g_s,i ~ N(mu_gs, sd_gs²), m_ij ~ N(0, sd_mu_j²) enter linearly and are constant states of the
+filter. The active gain `a` multiplies (f - s), so it is one number for the cohort (docs/decisions/0003).
+"""
+
+from remanent.dynamics import _x64  # noqa: F401  double precision first
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Lanes = Float[Array, "..."]
+
+
+class Params(NamedTuple):
+    """Population parameters on their natural scale; scalars unless an axis is named.
+
+    Attributes
+    ----------
+    k_f
+        Rate at which function falls back to what structure and drug support (1/day).
+    r
+        Rate at which structure is pulled back to the pathological level (1/day).
+    c
+        Rate of natural consolidation of f into s (1/day).
+    a
+        Rate of consolidation that full exposure adds (1/day); 0 without active action.
+    p, sd_p
+        Mean and between-patient sd of the passive gain (latent units per full exposure); 0 without passive action.
+    mu_gs, sd_gs, sd_gf
+        Gain of structure over the index ECT course (mean, sd) and sd of the gain of function (whose mean is 1 by the scale's definition).
+    sig_f, sig_s
+        Diffusion (latent units / sqrt(day)).
+    b
+        Fall of function's target per unit of each stressor, [stressor].
+    omega, tau_w
+        Withdrawal symptoms per unit of exposure lost (standardised symptom units) and their decay (days).
+    tau_e
+        Decay of ECT's imaging trace (days).
+    h0, eta_f
+        Hazard of relapse at f = 0 (1/day) and protection per unit of f.
+    mu, sd_mu, l_f, l_s, l_e, l_w, sigma
+        Per indicator, [indicator], in standardised units: mean, between-patient sd, loadings on f, s, e, w, and noise sd beyond the known sampling error.
+    """
+
+    k_f: Lanes
+    r: Lanes
+    c: Lanes
+    a: Lanes
+    p: Lanes
+    sd_p: Lanes
+    mu_gs: Lanes
+    sd_gs: Lanes
+    sd_gf: Lanes
+    sig_f: Lanes
+    sig_s: Lanes
+    b: Float[Array, " stressor"]
+    omega: Lanes
+    tau_w: Lanes
+    tau_e: Lanes
+    h0: Lanes
+    eta_f: Lanes
+    mu: Float[Array, " indicator"]
+    sd_mu: Float[Array, " indicator"]
+    l_f: Float[Array, " indicator"]
+    l_s: Float[Array, " indicator"]
+    l_e: Float[Array, " indicator"]
+    l_w: Float[Array, " indicator"]
+    sigma: Float[Array, " indicator"]
+
+
+class Transition(NamedTuple):
+    """Exact law of (f, s) over an interval, elementwise over lanes: x' = Phi x + g k_f v + noise(Q), v the constant input to f's target.
+
+    Attributes
+    ----------
+    ff, fs, sf, ss
+        Phi; `fs` is the effect of s on f.
+    gf, gs
+        Integral of the first column of Phi over the interval (days).
+    qff, qfs, qss
+        Process noise covariance.
+    """
+
+    ff: Lanes
+    fs: Lanes
+    sf: Lanes
+    ss: Lanes
+    gf: Lanes
+    gs: Lanes
+    qff: Lanes
+    qfs: Lanes
+    qss: Lanes
+
+
+def transition(k_f: Lanes, kappa: Lanes, r: Lanes, sig: tuple[Lanes, Lanes], dt: Lanes) -> Transition:
+    r"""Transition of the drift A = [[-k_f, k_f], [kappa, -(kappa + r)]] over `dt` days, kappa = c + a D.
+
+    Phi = exp(A dt) by Cayley-Hamilton; the input integral is A^-1 (Phi - I) and the noise X - Phi X Phi', X the stationary covariance
+    (A X + X A' + diag(sig_f², sig_s²) = 0). Both lose digits where A is nearly singular (r or k_f near 0); there the doubling form is used.
+    All arguments broadcast; dt = 0 gives the identity.
+    """
+    k_f, kappa, r, sig_f, sig_s, dt = jnp.broadcast_arrays(*(jnp.asarray(v, float) for v in (k_f, kappa, r, *sig, dt)))
+    args = (k_f, kappa, r, sig_f, sig_s, dt)
+    slowest = r * k_f / (k_f + kappa + r + 1e-300)
+    ill = jnp.any((dt > 0) & (slowest * dt < 1e-5) | (k_f <= 0))
+    return jax.lax.cond(ill, _by_doubling, _by_stationary_law, args)
+
+
+def propagator(k_f: Lanes, kappa: Lanes, r: Lanes, dt: Lanes) -> tuple[Lanes, Lanes, Lanes, Lanes]:
+    """exp(A dt) as (ff, fs, sf, ss), stable for equal, complex and zero eigenvalues and for dt = 0."""
+    half_trace = -(k_f + kappa + r) / 2
+    q2 = ((k_f - kappa - r) / 2) ** 2 + k_f * kappa
+    cosine, sine = _cosh_sinhc(half_trace, q2, dt)
+    difference = (kappa + r - k_f) / 2
+    return cosine + difference * sine, k_f * sine, kappa * sine, cosine - difference * sine
+
+
+def _cosh_sinhc(mu: Lanes, q2: Lanes, t: Lanes) -> tuple[Lanes, Lanes]:
+    """e^{mu t} cosh(q t) and e^{mu t} sinh(q t) / q for real or imaginary q."""
+    z = q2 * t**2
+    small = jnp.abs(z) < 1e-3
+    q = jnp.sqrt(jnp.where(small, 1.0, jnp.abs(q2)))
+    decay = jnp.exp(mu * t)
+    grow, fall = jnp.exp((mu + q) * t), jnp.exp((mu - q) * t)
+    real = q2 > 0
+    cosine = jnp.where(real, (grow + fall) / 2, decay * jnp.cos(q * t))
+    sine = jnp.where(real, (grow - fall) / (2 * q), decay * jnp.sin(q * t) / q)
+    cosine_small = decay * (1 + z / 2 * (1 + z / 12 * (1 + z / 30 * (1 + z / 56))))
+    sine_small = decay * t * (1 + z / 6 * (1 + z / 20 * (1 + z / 42 * (1 + z / 72))))
+    return jnp.where(small, cosine_small, cosine), jnp.where(small, sine_small, sine)
+
+
+def _by_stationary_law(args: tuple[Lanes, ...]) -> Transition:
+    k_f, kappa, r, sig_f, sig_s, dt = args
+    ff, fs, sf, ss = propagator(k_f, kappa, r, dt)
+    det, decay = k_f * r, k_f + kappa + r
+    gf = (-(kappa + r) * (ff - 1) - k_f * sf) / det
+    gs = (-kappa * (ff - 1) - k_f * sf) / det
+    vf, vs = sig_f**2, sig_s**2
+    xfs = ((kappa + r) * kappa * vf + k_f**2 * vs) / (2 * det * decay)
+    xff = xfs + vf / (2 * k_f)
+    xss = (kappa * xfs + vs / 2) / (kappa + r)
+    qff = xff - (ff * (ff * xff + 2 * fs * xfs) + fs * fs * xss)
+    qfs = xfs - (ff * (sf * xff + ss * xfs) + fs * (sf * xfs + ss * xss))
+    qss = xss - (sf * (sf * xff + 2 * ss * xfs) + ss * ss * xss)
+    return Transition(ff, fs, sf, ss, gf, gs, qff, qfs, qss)
+
+
+_DOUBLINGS = 10
+_NODES = ((0.06943184420297371, 0.17392742256872693), (0.33000947820757187, 0.32607257743127307))
+_LEGENDRE_4 = tuple((x, w) for x, w in _NODES) + tuple((1 - x, w) for x, w in _NODES)
+
+
+def _by_doubling(args: tuple[Lanes, ...]) -> Transition:
+    """Gauss-Legendre integrals over dt / 2^10, then ten doublings: no division, so every limit of the drift is regular."""
+    k_f, kappa, r, sig_f, sig_s, dt = args
+    h = dt / 2**_DOUBLINGS
+    gf = gs = qff = qfs = qss = jnp.zeros_like(dt)
+    for x, weight in _LEGENDRE_4:
+        ff, fs, sf, ss = propagator(k_f, kappa, r, x * h)
+        w = weight * h
+        gf, gs = gf + w * ff, gs + w * sf
+        qff = qff + w * ((sig_f * ff) ** 2 + (sig_s * fs) ** 2)
+        qfs = qfs + w * (sig_f**2 * ff * sf + sig_s**2 * fs * ss)
+        qss = qss + w * ((sig_f * sf) ** 2 + (sig_s * ss) ** 2)
+    start = Transition(*propagator(k_f, kappa, r, h), gf, gs, qff, qfs, qss)
+    return jax.lax.fori_loop(0, _DOUBLINGS, lambda _, half: compose(half, half), start)
+
+
+def compose(first: Transition, second: Transition) -> Transition:
+    """The law over two adjacent intervals, `first` then `second`, under one constant input."""
+    a, b = first, second
+    top_f, top_s = b.ff * a.qff + b.fs * a.qfs, b.ff * a.qfs + b.fs * a.qss
+    low_f, low_s = b.sf * a.qff + b.ss * a.qfs, b.sf * a.qfs + b.ss * a.qss
+    return Transition(
+        b.ff * a.ff + b.fs * a.sf,
+        b.ff * a.fs + b.fs * a.ss,
+        b.sf * a.ff + b.ss * a.sf,
+        b.sf * a.fs + b.ss * a.ss,
+        b.gf + b.ff * a.gf + b.fs * a.gs,
+        b.gs + b.sf * a.gf + b.ss * a.gs,
+        b.qff + top_f * b.ff + top_s * b.fs,
+        b.qfs + top_f * b.sf + top_s * b.ss,
+        b.qss + low_f * b.sf + low_s * b.ss,
+    )
