@@ -1,0 +1,292 @@
+"""Filter, smoother and marginal likelihood of the linear model: pure recursions over atomic steps, all patients at once.
+
+The state of a patient is x = (f, s, p_i, g_f,i, g_s,i, m_i1 ... m_iJ): function, structure, and the linear random effects as constant states, which the
+recursion so integrates out exactly. Arrays are structure-of-arrays with patients last, [step, patient] and [state, state, patient]; a step carries at most
+one scalar observation, so no matrix is ever inverted. Relapse enters by an assumed-density update of f (Gauss-Hermite): the survival term
+exp(-W h0 exp(-eta_f f)), W the trapezoid weight in days of the step, and h0 exp(-eta_f f) at a relapse.
+
+Every update has the form  m += P h g,  P -= kappa P h h' P  with scalars g, kappa; the smoother (Bryson-Frazier) needs nothing else.
+"""
+
+from remanent.dynamics import _x64  # noqa: F401  double precision first
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from remanent.dynamics.model import Params, transition
+
+F, S, P_GAIN, G_F, G_S, EFFECTS = 0, 1, 2, 3, 4, 5
+START_SD = 0.1
+_HERMITE_X, _HERMITE_W = np.polynomial.hermite.hermgauss(9)
+
+Lane = Float[Array, " patient"]
+Steps = Float[Array, "step patient"]
+
+
+class Grid(NamedTuple):
+    """Atomic steps of all patients; padded steps and patients have dt = 0 and every switch off.
+
+    Attributes
+    ----------
+    day
+        Day of the step's end (n/a for the mathematics; NaN in padding).
+    dt
+        Days since the step before.
+    dose
+        Mean total exposure over the interval (1: usual full dose).
+    lost
+        Exposure lost over the interval.
+    stress
+        Mean of each stressor over the interval, [stressor, step, patient].
+    ect
+        Share of the index course given at the step's end (1 / number of index sessions for each session).
+    at_risk
+        Trapezoid weight (days) of the step for the cumulative hazard.
+    relapse
+        1 where relapse occurs at the step's end.
+    observed
+        1 where `value` is an observation of `indicator` with sampling variance `se2` (standardised units).
+    """
+
+    day: Steps
+    dt: Steps
+    dose: Steps
+    lost: Steps
+    stress: Float[Array, "stressor step patient"]
+    ect: Steps
+    at_risk: Steps
+    relapse: Steps
+    observed: Steps
+    indicator: Int[Array, "step patient"]
+    value: Steps
+    se2: Steps
+
+
+class Moments(NamedTuple):
+    """Gaussian law of the state, with the deterministic inputs carried along: mean [state, patient], cov [state, state, patient]."""
+
+    mean: Float[Array, "state patient"]
+    cov: Float[Array, "state state patient"]
+    withdrawal: Lane
+    trace: Lane
+
+
+class _Inputs(NamedTuple):
+    step: Grid
+    law: tuple[Lane, ...]
+
+
+class _Update(NamedTuple):
+    """One scalar update, enough to run the smoother backwards over it."""
+
+    h: Float[Array, "state patient"]
+    gain: Lane
+    kappa: Lane
+
+
+class Path(NamedTuple):
+    """What the forward pass leaves behind at each step, for the smoother: all arrays start with the axis step."""
+
+    predicted: Moments
+    filtered: Moments
+    top: Float[Array, "step 2 5 patient"]
+    hazard: _Update
+    reading: _Update
+
+
+class Smoothed(NamedTuple):
+    """Moments of (f, s) given all data of the patient, and the withdrawal component: each [step, patient]."""
+
+    f_mean: Steps
+    f_sd: Steps
+    s_mean: Steps
+    s_sd: Steps
+    withdrawal: Steps
+
+
+def log_likelihood(params: Params, grid: Grid) -> Lane:
+    """Log marginal likelihood of each patient's observations and relapse or censoring."""
+
+    def body(carry: tuple[Moments, Lane], inputs: _Inputs) -> tuple[tuple[Moments, Lane], None]:
+        moments, total = carry
+        _, after, gained, *_ = _step(params, moments, inputs)
+        return (after, total + gained), None
+
+    start = _start(params, grid)
+    (_, total), _ = jax.lax.scan(jax.checkpoint(body), (start, jnp.zeros(grid.dt.shape[1])), _inputs(params, grid))
+    return total
+
+
+def last_state(params: Params, grid: Grid) -> Moments:
+    """Filtered law of the state after each patient's last step."""
+
+    def body(moments: Moments, inputs: _Inputs) -> tuple[Moments, None]:
+        return _step(params, moments, inputs)[1], None
+
+    return jax.lax.scan(body, _start(params, grid), _inputs(params, grid))[0]
+
+
+def smooth(params: Params, grid: Grid) -> Smoothed:
+    """Smoothed function and structure at every step (modified Bryson-Frazier, DOI 10.2514/3.1996)."""
+
+    def forward(moments: Moments, inputs: _Inputs) -> tuple[Moments, Path]:
+        predicted, after, _, top, hazard, reading = _step(params, moments, inputs)
+        return after, Path(predicted, after, top, hazard, reading)
+
+    _, path = jax.lax.scan(forward, _start(params, grid), _inputs(params, grid))
+    zero = jnp.zeros_like(path.filtered.mean[0]), jnp.zeros_like(path.filtered.cov[0])
+    _, (mean, var) = jax.lax.scan(_backward, zero, path, reverse=True)
+    sd = jnp.sqrt(jnp.maximum(var, 0.0))
+    return Smoothed(mean[:, F], sd[:, F], mean[:, S], sd[:, S], path.filtered.withdrawal)
+
+
+def replicate(key: Array, params: Params, grid: Grid) -> Grid:
+    """The same design with observations drawn from the model's own predictive law (relapse switched off): for expected information."""
+    noise = jax.random.normal(key, grid.dt.shape)
+    quiet = grid._replace(at_risk=jnp.zeros_like(grid.dt), relapse=jnp.zeros_like(grid.dt))
+
+    def body(moments: Moments, inputs: tuple[_Inputs, Lane]) -> tuple[Moments, Lane]:
+        (step, law), z = inputs
+        predicted = _predict(params, moments, _Inputs(step, law))[0]
+        h, expected = _reading(params, predicted, step)
+        spread = _quadratic(predicted.cov, h)[1] + step.se2 + params.sigma[step.indicator] ** 2
+        value = expected + jnp.sqrt(spread) * z
+        drawn = _Inputs(step._replace(value=value), law)
+        return _step(params, moments, drawn)[1], value
+
+    _, value = jax.lax.scan(body, _start(params, quiet), (_inputs(params, quiet), noise))
+    return quiet._replace(value=jnp.where(grid.observed > 0, value, 0.0))
+
+
+def _inputs(params: Params, grid: Grid) -> _Inputs:
+    """Everything the scan needs per step; the transitions of all steps are computed at once, outside it."""
+    law = transition(params.k_f, params.c + params.a * grid.dose, params.r, (params.sig_f, params.sig_s), grid.dt)
+    steps = grid._replace(stress=jnp.moveaxis(grid.stress, 1, 0))
+    return _Inputs(steps, tuple(law))
+
+
+def _start(params: Params, grid: Grid) -> Moments:
+    patients = grid.dt.shape[1]
+    mean = jnp.concatenate([jnp.stack([0.0, 0.0, params.p, 1.0, params.mu_gs]), jnp.zeros_like(params.mu)])
+    sd = jnp.concatenate([jnp.stack([START_SD, START_SD, params.sd_p, params.sd_gf, params.sd_gs]), params.sd_mu])
+    zero = jnp.zeros(patients)
+    spread = lambda v: jnp.broadcast_to(v[..., None], (*v.shape, patients))  # noqa: E731
+    return Moments(spread(mean), spread(jnp.diag(sd**2)), zero, zero)
+
+
+def _step(params: Params, moments: Moments, inputs: _Inputs) -> tuple[Moments, Moments, Lane, Array, _Update, _Update]:
+    predicted, top = _predict(params, moments, inputs)
+    survived, log_survival, hazard = _tilt(params, predicted, inputs.step)
+    after, log_density, reading = _observe(params, survived, inputs.step)
+    return predicted, after, log_survival + log_density, top, hazard, reading
+
+
+def _predict(params: Params, moments: Moments, inputs: _Inputs) -> tuple[Moments, Float[Array, "2 5 patient"]]:
+    step, (ff, fs, sf, ss, gf, gs, qff, qfs, qss) = inputs
+    mean, cov = moments.mean, moments.cov
+    zero = jnp.zeros_like(ff)
+    drug = params.k_f * step.dose
+    top = jnp.stack([jnp.stack([ff, fs, gf * drug, step.ect, zero]), jnp.stack([sf, ss, gs * drug, zero, step.ect])])
+    push = -params.k_f * (params.b[:, None] * step.stress).sum(0)
+    moved = (top * mean[None, :EFFECTS]).sum(1) + jnp.stack([gf, gs]) * push[None]
+    rows = (top[:, :, None] * cov[None, :EFFECTS]).sum(1)
+    corner = (rows[:, None, :EFFECTS] * top[None]).sum(2)
+    corner = corner + jnp.stack([jnp.stack([qff, qfs]), jnp.stack([qfs, qss])])
+    across = rows[:, 2:]
+    cov = jnp.concatenate(
+        [jnp.concatenate([corner, across], 1), jnp.concatenate([jnp.swapaxes(across, 0, 1), cov[2:, 2:]], 1)], 0
+    )
+    fade_w, fade_e = jnp.exp(-step.dt / params.tau_w), jnp.exp(-step.dt / params.tau_e)
+    spread = step.dt / params.tau_w
+    kept = jnp.where(spread > 1e-6, -jnp.expm1(-spread) / jnp.where(spread > 1e-6, spread, 1.0), 1.0)
+    withdrawal = moments.withdrawal * fade_w + params.omega * step.lost * kept
+    trace = moments.trace * fade_e + step.ect
+    return Moments(jnp.concatenate([moved, mean[2:]]), cov, withdrawal, trace), top
+
+
+def _tilt(params: Params, moments: Moments, step: Grid) -> tuple[Moments, Lane, _Update]:
+    """Assumed-density update for surviving (and, at a relapse, for relapsing)."""
+    mean, var = moments.mean[F], moments.cov[F, F]
+    log_z, new_mean, new_var = tilted_moments(mean, var, step.at_risk, step.relapse, (params.h0, params.eta_f))
+    active = (step.at_risk > 0) | (step.relapse > 0)
+    gain = jnp.where(active, (new_mean - mean) / var, 0.0)
+    kappa = jnp.where(active, (var - new_var) / var**2, 0.0)
+    h = jnp.zeros_like(moments.mean).at[F].set(1.0)
+    column = moments.cov[:, F]
+    return _apply(moments, column, gain, kappa), jnp.where(active, log_z, 0.0), _Update(h, gain, kappa)
+
+
+def tilted_moments(mean: Lane, var: Lane, weight: Lane, event: Lane, hazard: tuple[Array, Array]) -> tuple[Lane, Lane, Lane]:
+    """Log normaliser, mean and variance of N(f; mean, var) exp(-weight h0 e^{-eta f}) (h0 e^{-eta f})^event; Gauss-Hermite, 9 nodes."""
+    h0, eta = hazard
+    f = mean + jnp.sqrt(2 * var) * _HERMITE_X[:, None]
+    log_h = jnp.log(h0) - eta * f
+    log_w = event * log_h - weight * jnp.exp(log_h) + np.log(_HERMITE_W / np.sqrt(np.pi))[:, None]
+    log_z = jax.nn.logsumexp(log_w, axis=0)
+    w = jnp.exp(log_w - log_z)
+    new_mean = (w * f).sum(0)
+    return log_z, new_mean, (w * (f - new_mean) ** 2).sum(0)
+
+
+def _reading(params: Params, moments: Moments, step: Grid) -> tuple[Float[Array, "state patient"], Lane]:
+    j = step.indicator
+    zero = jnp.zeros_like(step.dt)
+    own = (jnp.arange(params.mu.shape[0])[:, None] == j[None]).astype(float)
+    h = jnp.concatenate([jnp.stack([params.l_f[j], params.l_s[j], zero, zero, zero]), own])
+    fixed = params.mu[j] + params.l_e[j] * moments.trace + params.l_w[j] * moments.withdrawal
+    return h, fixed + (h * moments.mean).sum(0)
+
+
+def _quadratic(cov: Float[Array, "state state patient"], h: Float[Array, "state patient"]) -> tuple[Array, Lane]:
+    column = (cov * h[None]).sum(1)
+    return column, (column * h).sum(0)
+
+
+def _observe(params: Params, moments: Moments, step: Grid) -> tuple[Moments, Lane, _Update]:
+    h, expected = _reading(params, moments, step)
+    column, explained = _quadratic(moments.cov, h)
+    var = explained + step.se2 + params.sigma[step.indicator] ** 2
+    error = step.value - expected
+    kappa = step.observed / var
+    log_density = -0.5 * step.observed * (jnp.log(2 * jnp.pi * var) + error**2 / var)
+    return _apply(moments, column, kappa * error, kappa), log_density, _Update(h, kappa * error, kappa)
+
+
+def _apply(moments: Moments, column: Float[Array, "state patient"], gain: Lane, kappa: Lane) -> Moments:
+    mean = moments.mean + column * gain
+    cov = moments.cov - (column * kappa)[:, None] * column[None]
+    return moments._replace(mean=mean, cov=cov)
+
+
+def _backward(carry: tuple[Array, Array], path: Path) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Back over one step: smoothed mean and variance of (f, s) at its end, then the adjoints before it."""
+    lam, big = carry
+    mean = path.filtered.mean + (path.filtered.cov * lam[None]).sum(1)
+    pulled = [(path.filtered.cov[i][:, None] * big * path.filtered.cov[i][None]).sum((0, 1)) for i in (F, S)]
+    var = jnp.stack([path.filtered.cov[i, i] - pulled[i] for i in (F, S)])
+    tilted = _apply(path.predicted, path.predicted.cov[:, F], path.hazard.gain, path.hazard.kappa)
+    lam, big = _before_update(lam, big, path.reading, tilted.cov)
+    lam, big = _before_update(lam, big, path.hazard, path.predicted.cov)
+    return _before_transition(lam, big, path.top), (mean[:2], var)
+
+
+def _before_update(lam: Array, big: Array, update: _Update, cov: Array) -> tuple[Array, Array]:
+    h, column = update.h, (cov * update.h[None]).sum(1)
+    kappa = update.kappa
+    new_lam = lam + h * (update.gain - kappa * (column * lam).sum(0))
+    left = big - (kappa * h)[:, None] * (column[:, None] * big).sum(0)[None]
+    both = left - (left * column[None]).sum(1)[:, None] * (kappa * h)[None]
+    return new_lam, both + (kappa * h)[:, None] * h[None]
+
+
+def _before_transition(lam: Array, big: Array, top: Float[Array, "2 5 patient"]) -> tuple[Array, Array]:
+    """lam <- F' lam, big <- F' big F, where F is the identity but for its first two rows, `top`, in the first five columns."""
+    lift = lambda v: jnp.concatenate(  # noqa: E731
+        [(top[:, :, None] * v[:2, None]).sum(0).at[2:].add(v[2:EFFECTS]), v[EFFECTS:]], 0
+    )
+    new_lam = lift(lam[:, None])[:, 0]
+    half = lift(big)
+    return new_lam, jnp.swapaxes(lift(jnp.swapaxes(half, 0, 1)), 0, 1)
