@@ -95,7 +95,7 @@ class Instrument:
 
 @dataclass(frozen=True)
 class Analyte:
-    """One laboratory analyte: the unit values are kept in, factors from other units, the largest value taken for real."""
+    """One laboratory analyte: the unit its values are kept in, factors from other units, the largest credible value."""
 
     name: str
     long_name: str
@@ -152,7 +152,7 @@ def _each(section: str, build: Callable[[str, Mapping[str, Any]], T]) -> Mapping
 
 
 def _column(name: str, entry: Mapping[str, Any]) -> Column:
-    empty = {"unit": "", "minimum": None, "maximum": None, "levels": {}, "required": False}
+    empty: dict[str, Any] = {"unit": "", "minimum": None, "maximum": None, "levels": {}, "required": False}
     return Column(**{"name": name, **empty, **entry})
 
 
@@ -190,6 +190,18 @@ SLEEP_MEASURES: Mapping[str, SleepMeasure] = _each("sleep_measures", lambda name
 DIAGNOSES: Mapping[str, str] = _each("diagnoses", lambda _, entry: entry["meaning"])
 PLACEMENTS: Mapping[str, str] = _Section(lambda: INPUT["ect"].column["placement"].levels)
 EVENTS: Mapping[str, str] = _Section(lambda: INPUT["events"].column["event"].levels)
+
+
+@cache
+def unit_factors(unit: str) -> Mapping[str, float]:
+    """Spellings (case-folded) of units a sidecar may give instead of `unit`, and what one of them is worth in it."""
+    return {name.casefold(): float(factor) for name, factor in _document()["units"].get(unit, {unit: 1}).items()}
+
+
+@cache
+def cousins(column: str) -> tuple[str, ...]:
+    """Names that others use for a column of ours: for advice only, never read as if they were ours."""
+    return tuple(_document()["cousins"].get(column, ()))
 
 
 @cache

@@ -22,7 +22,7 @@ class Table:
     ----------
     columns
         Every column of `spec` first (filled where the file has none), then the columns that were kept without being
-        interpreted. Numbers are float64 with NaN for missing, everything else is object (str, or None for missing), [row].
+        interpreted. Numbers are float64 with NaN for missing, all else is object (str, or None for missing), [row].
     file, row
         For each row, the file it came from (relative to the study) and its line there, the header being line 1, [row].
     """
