@@ -1,0 +1,215 @@
+"""The numbers behind each figure, as tables of text: what a screen reader, a printer or a doubter reads."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from remanent._errors import Problem
+from remanent.report.views import (
+    CohortRow,
+    Forecasts,
+    Indicator,
+    Interval,
+    Mechanisms,
+    Remanence,
+    Series,
+    States,
+    Timeline,
+)
+from remanent.report.words import (
+    ADVICE,
+    clean,
+    count,
+    day_label,
+    fraction_interval,
+    number,
+    percent,
+    percent_interval,
+    span_label,
+)
+
+HORIZONS_DAYS = (28.0, 91.0, 182.0, 364.0)
+MOST_ROWS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class DataTable:
+    """A caption, column heads with their units, and rows of text; the first cell of a row names it."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left_out: int = 0
+
+
+def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> DataTable:
+    """Return a table of at most `MOST_ROWS` rows, with the number of those left out."""
+    kept = [tuple(row) for row in rows]
+    return DataTable(caption, tuple(columns), tuple(kept[:MOST_ROWS]), max(0, len(kept) - MOST_ROWS))
+
+
+def timeline_tables(timeline: Timeline) -> list[DataTable]:
+    """Return what was done and observed: ECT, doses, scans, events and every series; kinds without a row are left out."""
+    ect = [(day_label(s.day), s.placement or "n/a") for s in timeline.ect]
+    doses = [
+        (d.drug, d.drug_class, number(d.dose_mg_day, 4), day_label(d.start_day), day_label(d.stop_day))
+        for d in timeline.doses
+    ]
+    scans = [
+        (day_label(s.day), s.session_id, "yes" if s.usable else "no", s.quality or "n/a", s.reason)
+        for s in timeline.scans
+    ]
+    events = [(day_label(e.day), e.event.replace("_", " "), e.detail) for e in timeline.events]
+    made = [
+        table("ECT sessions", ("Day", "Placement"), ect),
+        table("Doses", ("Drug", "Class", "Dose (mg/day)", "From", "To (first day without)"), doses),
+        table("Scans", ("Day", "Session", "Usable", "Quality", "Why not"), scans),
+        table("Events", ("Day", "Event", "Detail"), events),
+        *(_series_table(series) for series in (*timeline.symptoms, *timeline.labs, *timeline.sleep)),
+    ]
+    return [t for t in made if t.rows]
+
+
+def _series_table(series: Series) -> DataTable:
+    rows = [(day_label(float(d)), number(float(v), 4)) for d, v in zip(series.days, series.values, strict=True)]
+    levels = "; ".join(f"{t.label}, {t.status} {t.source}".strip(" ,") for t in series.thresholds)
+    return table(
+        f"{series.label}{f' (line: {levels})' if levels else ''}", ("Day", f"{series.label} ({series.unit})"), rows
+    )
+
+
+def state_table(states: States) -> DataTable:
+    """Return function, structure (mean and standard deviation) and withdrawal by day."""
+    columns = (
+        states.function_mean,
+        states.function_sd,
+        states.structure_mean,
+        states.structure_sd,
+        states.withdrawal_mean,
+    )
+    rows = [(day_label(float(d)), *(number(float(c[k]), 3) for c in columns)) for k, d in enumerate(states.days)]
+    heads = ("Day", "Function, mean", "Function, SD", "Structure, mean", "Structure, SD", "Withdrawal, mean")
+    return table(
+        "Function, structure and withdrawal (0 = before treatment, 1 = mean gain of the cohort right after ECT)",
+        heads,
+        rows,
+    )
+
+
+def forecast_table(forecasts: Forecasts) -> DataTable:
+    """Return the probability of relapse within 28, 91, 182 and 364 days under each plan."""
+    rows = [
+        (
+            plan.label,
+            *(percent_interval(at(plan.horizon_days, (plan.mean, plan.lower, plan.upper), h)) for h in HORIZONS_DAYS),
+        )
+        for plan in forecasts.plans
+    ]
+    heads = ("Plan", *(f"within {span_label(h)}" for h in HORIZONS_DAYS))
+    return table("Probability of relapse: mean (90 % interval)", heads, rows)
+
+
+def at(days: np.ndarray, curves: Sequence[np.ndarray], horizon: float) -> Interval:
+    """Return mean, lower and upper of a curve at a horizon, NaN beyond its end."""
+    values = [
+        float(np.interp(horizon, days, curve, left=np.nan, right=np.nan)) if len(days) else np.nan for curve in curves
+    ]
+    return Interval(*values)
+
+
+def remanence_table(remanence: Remanence) -> DataTable:
+    """Return remanence and hold at each horizon."""
+    rows = [
+        (span_label(horizon), fraction_interval(kept), percent_interval(hold))
+        for horizon, kept, hold in zip(remanence.horizon_days, remanence.remanence, remanence.hold, strict=True)
+    ]
+    heads = (
+        "After all drugs are withdrawn",
+        "Remanence (fraction of today's function)",
+        "Hold (probability of no relapse)",
+    )
+    return table("Remanence and hold: mean (90 % interval)", heads, rows)
+
+
+def mechanism_table(mechanisms: Mechanisms) -> DataTable:
+    """Return the probability of each mechanism beside its prior."""
+    rows = [
+        (name, percent(p), percent(q))
+        for name, p, q in zip(mechanisms.names, mechanisms.probability, mechanisms.prior, strict=True)
+    ]
+    return table("Mechanisms", ("Mechanism", "Probability", "Prior"), rows)
+
+
+def indicator_table(indicators: Iterable[Indicator]) -> DataTable:
+    """Return every feature value with its standard error beside the fitted value."""
+    rows = [
+        (
+            i.label,
+            day_label(float(i.days[k])),
+            i.unit,
+            number(float(i.observed[k])),
+            number(float(i.se[k])),
+            number(float(i.fitted[k])),
+            "yes" if i.usable[k] else "no",
+            i.note,
+        )
+        for i in indicators
+        for k in range(len(i.days))
+    ]
+    return table(
+        "Features, observed and fitted",
+        ("Feature", "Day", "Unit", "Observed", "Standard error", "Fitted", "Used", "Note"),
+        rows,
+    )
+
+
+def problem_table(problems: Iterable[Problem]) -> DataTable:
+    """Return what was set aside and why, one row for rows of one file that share a problem."""
+    grouped: dict[tuple[str, str, str, str], list[int | None]] = {}
+    for p in problems:
+        grouped.setdefault((p.action, p.file, p.column, p.problem), []).append(p.row)
+    order = {"refused": 0, "set_aside": 1, "used": 2}
+    keys = sorted(grouped, key=lambda key: (order.get(key[0], 3), key[1:3]))
+    rows = [(k[1], _row_label(grouped[k]), k[2], k[3], k[0].replace("_", " ")) for k in keys]
+    return table(
+        "What was set aside, refused, or used with a doubt", ("File", "Row", "Column", "Problem", "What was done"), rows
+    )
+
+
+def _row_label(rows: Sequence[int | None]) -> str:
+    known = [r for r in rows if r is not None]
+    if not known:
+        return "" if len(rows) == 1 else f"({len(rows)} times)"
+    shown = ", ".join(str(r) for r in known[:5])
+    return shown if len(known) <= 5 else f"{shown} and {len(known) - 5} more"
+
+
+def completeness_table(rows: Sequence[CohortRow]) -> DataTable:
+    """Return for each kind of data how many patients have any, and the median and range per patient."""
+    kinds = list(dict.fromkeys(kind for row in rows for kind in row.counts))
+    body = []
+    for kind in kinds:
+        n = np.array([row.counts.get(kind, 0) for row in rows])
+        body.append(
+            (
+                clean(kind),
+                f"{int((n > 0).sum())} of {len(rows)}",
+                number(float(np.median(n))),
+                f"{n.min()} to {n.max()}",
+            )
+        )
+    return table("Data per patient", ("Kind", "Patients with any", "Median per patient", "Range"), body)
+
+
+def advice_counts(rows: Sequence[CohortRow]) -> list[tuple[str, str, int]]:
+    """Return (code, words, number of patients) for each kind of advice, most urgent first."""
+    n = Counter(row.advice for row in rows)
+    return [(code, words, n[code]) for code, words in ADVICE.items()]
+
+
+def problem_sentence(problems: Sequence[Problem]) -> str:
+    """Return how many things were refused, set aside and used with a doubt."""
+    n = Counter(p.action for p in problems)
+    return f"{count(n['refused'], 'thing')} refused, {n['set_aside']} set aside, {n['used']} used with a doubt."

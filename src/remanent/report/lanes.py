@@ -1,0 +1,132 @@
+"""The top of the time line: one lane each for ECT, scans, events and every drug."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from remanent.report import theme
+from remanent.report.views import Dose, EctSession, Event, Scan, Timeline
+from remanent.report.words import clean, number
+
+LANE_IN = 0.27
+MOST_DRUGS, MOST_EVENTS = 6, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One row: its name, a note in grey, and how to draw it at height y."""
+
+    name: str
+    note: str
+    draw: Callable[[Axes, float], None]
+
+
+def lanes(timeline: Timeline) -> list[Lane]:
+    """Return the lanes that have something to show."""
+    made = []
+    if timeline.ect:
+        placements = Counter(session.placement or "unknown" for session in timeline.ect)
+        note = ", ".join(f"{name} ×{n}" for name, n in placements.most_common(3))
+        made.append(Lane("ECT", note, partial(_draw_ect, timeline.ect)))
+    if timeline.scans:
+        usable = sum(scan.usable for scan in timeline.scans)
+        made.append(Lane("Scans", f"{usable} of {len(timeline.scans)} usable", partial(_draw_scans, timeline.scans)))
+    if timeline.events:
+        made.append(Lane("Events", "", partial(_draw_events, timeline.events[:MOST_EVENTS])))
+    return made + _drug_lanes(timeline)
+
+
+def _drug_lanes(timeline: Timeline) -> list[Lane]:
+    colours = class_colours(timeline)
+    by_drug: dict[str, list[Dose]] = {}
+    for dose in timeline.doses:
+        by_drug.setdefault(dose.drug, []).append(dose)
+    shown = list(by_drug.items())[:MOST_DRUGS]
+    return [Lane(drug, "mg/day", partial(_draw_doses, doses, colours[doses[0].drug_class][0])) for drug, doses in shown]
+
+
+def class_colours(timeline: Timeline) -> dict[str, tuple[str, int]]:
+    """Return drug class to (colour, index of the dash pattern), in the order of first appearance."""
+    given, computed = (d.drug_class for d in timeline.doses), (c.drug_class for c in timeline.exposure)
+    names = dict.fromkeys([*given, *computed])
+    return {name: (theme.SEQUENCE[k % len(theme.SEQUENCE)], k % len(theme.DASHES)) for k, name in enumerate(names)}
+
+
+def draw_lanes(rows: Sequence[Lane], axis: Axes) -> None:
+    """Draw the lanes from top to bottom into one panel."""
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.spines["left"].set_visible(False)
+    theme.y_ticks(axis, [])
+    left, coords = -(theme.LEFT_IN - 0.08) * 72, ("axes fraction", "data")
+    for y, lane in enumerate(rows):
+        theme.note(axis, clean(lane.name, 18), (0, y), (left, 0), coords=coords, va="center", fontweight="bold")
+        theme.note(
+            axis,
+            clean(lane.note, 20),
+            (0, y),
+            (-6, 0),
+            coords=coords,
+            ha="right",
+            va="center",
+            color=theme.SOFT,
+            fontsize=8,
+        )
+        lane.draw(axis, y)
+
+
+def _points(axis: Axes, days: Sequence[float], y: float, marker: str, size: float, colour: str) -> None:
+    style = {"marker": marker, "markersize": size, "color": colour, "markeredgewidth": 1.5 if marker == "x" else 0.8}
+    axis.plot(days, np.full(len(days), y), linestyle="none", zorder=3, **style)
+
+
+def _draw_ect(sessions: Sequence[EctSession], axis: Axes, y: float) -> None:
+    for k, placement in enumerate(dict.fromkeys(session.placement for session in sessions)):
+        days = [session.day for session in sessions if session.placement == placement]
+        colour = theme.SEQUENCE[k % len(theme.SEQUENCE)]
+        axis.vlines(days, y - 0.34, y + 0.36, color=colour, linewidth=1.2, zorder=3)
+        _points(axis, days, y - 0.32, theme.MARKERS[k % len(theme.MARKERS)], 2.6, colour)
+
+
+def _draw_scans(scans: Sequence[Scan], axis: Axes, y: float) -> None:
+    _points(axis, [scan.day for scan in scans if scan.usable], y, "D", 5.5, theme.INK)
+    _points(axis, [scan.day for scan in scans if not scan.usable], y, "x", 6, theme.VERMILLION)
+
+
+def _draw_events(events: Sequence[Event], axis: Axes, y: float) -> None:
+    lower, upper = axis.get_xlim()
+    for event in events:
+        colour = theme.RED_TEXT if event.event == "relapse" else theme.INK
+        late = event.day > lower + 0.75 * (upper - lower)
+        _points(axis, [event.day], y, "X", 6, colour)
+        place = {"ha": "right" if late else "left", "va": "center", "fontsize": 8.5}
+        theme.note(
+            axis,
+            clean(event.event.replace("_", " "), 22),
+            (event.day, y),
+            (-7 if late else 7, 0),
+            color=colour,
+            **place,
+        )
+
+
+def _draw_doses(doses: Sequence[Dose], colour: str, axis: Axes, y: float) -> None:
+    lower, upper = axis.get_xlim()
+    largest = max(dose.dose_mg_day for dose in doses)
+    for dose in doses:
+        left, right = max(dose.start_day, lower), min(dose.stop_day, upper)
+        if right <= left or not dose.dose_mg_day > 0:
+            continue
+        height = 0.28 + 0.44 * dose.dose_mg_day / largest
+        corner = (left, y - height / 2)
+        axis.add_patch(
+            Rectangle(corner, right - left, height, facecolor=colour, alpha=0.28, edgecolor="none", zorder=2)
+        )
+        axis.add_patch(Rectangle(corner, right - left, height, fill=False, edgecolor=colour, linewidth=0.7, zorder=2))
+        text = number(dose.dose_mg_day, 4)
+        if (right - left) / (upper - lower) > 0.012 * len(text) + 0.004:
+            theme.note(axis, text, ((left + right) / 2, y), ha="center", va="center", fontsize=8, zorder=4)

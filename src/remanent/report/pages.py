@@ -1,0 +1,314 @@
+"""A page per patient and an index, each one self-contained HTML file: no network, no script, text from studies escaped everywhere."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from remanent.report import data_tables as tables
+from remanent.report import summaries, words
+from remanent.report.cohort_figures import plot_follow_up, plot_holds
+from remanent.report.data_tables import DataTable
+from remanent.report.figures import MOST_INDICATORS, plot_forecasts, plot_indicators, plot_mechanisms, plot_remanence
+from remanent.report.lanes import MOST_DRUGS, MOST_EVENTS
+from remanent.report.svg import svg
+from remanent.report.timeline import MOST_LABS, MOST_SLEEP, MOST_SYMPTOMS, plot_timeline
+from remanent.report.views import Basis, CohortRow, CohortView, FitStatus, Mechanisms, PatientView, Provenance, Timeline
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure in a page: SVG, what it shows, its content in words, its numbers. `name` is an anchor, unique in the page."""
+
+    name: str
+    svg: Markup
+    caption: str
+    summary: str
+    tables: tuple[DataTable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A result with its figure, or the reason why it cannot be given."""
+
+    unsaid: str
+    rests_on: str = ""
+    picture: Picture | None = None
+    tables: tuple[DataTable, ...] = ()
+
+
+def page_name(participant_id: str) -> str:
+    """Return the file name of a patient's page, safe in an address."""
+    return f"{quote(participant_id, safe='')}.html"
+
+
+def render_patient(view: PatientView) -> str:
+    """Return the page of one patient.
+
+    What data do not inform is said in words and shown in no number: neither a prior nor a fit that did not converge passes for a finding.
+    """
+    headline = _headline(view)
+    return _page(
+        "patient.html",
+        view=view,
+        headline=headline,
+        timeline=_timeline(view),
+        forecasts=_forecasts(view),
+        remanence=_remanence(view),
+        mechanisms=_mechanisms(view),
+        indicators=_indicators(view),
+        states_unsaid=words.cannot_say(words.under_fit(view.states.basis, view.fit)),
+        problems=tables.problem_table(view.problems),
+        problem_sentence=tables.problem_sentence(view.problems),
+        provenance=_provenance(view.provenance),
+        fit_sentence=_fit_sentence(view.fit),
+    )
+
+
+def render_index(view: CohortView) -> str:
+    """Return the page of the cohort: who stands where, how complete the data are, what the fit says, what was set aside."""
+    return _page(
+        "index.html",
+        view=view,
+        groups=_groups(view),
+        plans=list(dict.fromkeys(plan for row in view.rows for plan in row.relapse)),
+        summary=summaries.cohort_summary(view),
+        follow_up=_follow_up(view),
+        holds=_holds(view),
+        mechanisms=_mechanism_section(view.mechanisms, view.fit, "cohort"),
+        completeness=tables.completeness_table(view.rows),
+        problems=tables.problem_table(view.problems),
+        problem_sentence=tables.problem_sentence(view.problems),
+        provenance=_provenance(view.provenance),
+        fit_sentence=_fit_sentence(view.fit),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- the patient's sections
+
+
+def _headline(view: PatientView) -> list[tuple[str, str]]:
+    """Return (plan, probability of relapse within the headline horizon) where data inform it."""
+    if not words.under_fit(view.forecasts.basis, view.fit).informed:
+        return []
+    horizon = view.headline_horizon_days
+    return [
+        (plan.label, words.percent_interval(tables.at(plan.horizon_days, (plan.mean, plan.lower, plan.upper), horizon)))
+        for plan in view.forecasts.plans
+    ]
+
+
+def _timeline(view: PatientView) -> Picture:
+    states = view.states if words.under_fit(view.states.basis, view.fit).informed else None
+    summary = summaries.timeline_summary(view.timeline, view.states if states is not None else type(view.states)())
+    data = tables.timeline_tables(view.timeline)
+    if states is not None and states.days.size:
+        data.append(tables.state_table(states))
+    figure = plot_timeline(view.timeline, states)
+    return _picture(
+        figure,
+        "timeline",
+        f"Course of {view.participant_id}",
+        _timeline_caption(view.timeline, drawn=states is not None),
+        summary,
+        data,
+    )
+
+
+def _timeline_caption(timeline: Timeline, *, drawn: bool) -> str:
+    parts = ["Everything on record for this patient on one time axis."]
+    if timeline.scans:
+        parts.append("Scans: diamond usable, cross not usable.")
+    if timeline.doses:
+        parts.append("Doses in mg/day; exposure is the effect of all drugs of a class, 1 = usual full dose.")
+    if drawn:
+        parts.append("Function and structure: posterior mean with 90 % band.")
+    if timeline.relapse_rule:
+        parts.append(f"Relapse, in this study: {words.sentence(timeline.relapse_rule)}")
+    drugs = len({dose.drug for dose in timeline.doses})
+    counted = (
+        (len(timeline.symptoms), MOST_SYMPTOMS),
+        (len(timeline.labs), MOST_LABS),
+        (len(timeline.sleep), MOST_SLEEP),
+        (drugs, MOST_DRUGS),
+        (len(timeline.events), MOST_EVENTS),
+    )
+    if any(n > most for n, most in counted):
+        parts.append("Not everything fits into the figure; the tables below it have the rest.")
+    return " ".join(parts)
+
+
+def _forecasts(view: PatientView) -> Section:
+    basis = words.under_fit(view.forecasts.basis, view.fit)
+    if not basis.informed or not view.forecasts.plans:
+        return _unsaid(basis)
+    data = tables.forecast_table(view.forecasts)
+    caption = f"Probability of relapse from today ({words.day_label(view.timeline.today)}) under each plan: mean and 90 % band; the other plans in grey for comparison."
+    summary = summaries.forecast_summary(view.forecasts, view.headline_horizon_days)
+    picture = _picture(plot_forecasts(view.forecasts), "forecasts", "Relapse forecast by plan", caption, summary, ())
+    return Section("", words.sentence(basis.reason), picture, (data,))
+
+
+def _remanence(view: PatientView) -> Section:
+    basis = words.under_fit(view.remanence.basis, view.fit)
+    if not basis.informed or not view.remanence.horizon_days:
+        return _unsaid(basis)
+    caption = "What remains after all drugs are withdrawn today. Left: the fraction of today's function. Right: the probability of no relapse. Means with 90 % intervals."
+    picture = _picture(
+        plot_remanence(view.remanence),
+        "remanence",
+        "Remanence and hold",
+        caption,
+        summaries.remanence_summary(view.remanence),
+        (),
+    )
+    return Section("", words.sentence(basis.reason), picture, (tables.remanence_table(view.remanence),))
+
+
+def _mechanisms(view: PatientView) -> Section:
+    return _mechanism_section(view.mechanisms, view.fit, "patient")
+
+
+def _mechanism_section(mechanisms: Mechanisms, fit: FitStatus, whose: str) -> Section:
+    basis = words.under_fit(words.mechanism_basis(mechanisms), fit)
+    if not basis.informed:
+        return _unsaid(basis)
+    caption = f"Probability of each way the medication could act, for this {whose}, beside what was assumed before seeing any data (prior)."
+    picture = _picture(
+        plot_mechanisms(mechanisms),
+        "mechanisms",
+        "Mechanism of action against its prior",
+        caption,
+        summaries.mechanism_summary(mechanisms),
+        (),
+    )
+    return Section("", words.sentence(basis.reason), picture, (tables.mechanism_table(mechanisms),))
+
+
+def _indicators(view: PatientView) -> Section:
+    if not view.indicators:
+        return Section("No feature of this patient's scans was measured.")
+    data = tables.indicator_table(view.indicators)
+    caption = (
+        "What the scans showed (dot, with its 90 % sampling interval) against what the fitted model expects (dashed, with its 90 % band). Crosses: values the model did not use."
+        + (
+            f" The first {MOST_INDICATORS} of {len(view.indicators)} features; the table has all."
+            if len(view.indicators) > MOST_INDICATORS
+            else ""
+        )
+    )
+    picture = _picture(
+        plot_indicators(view.indicators, view.timeline),
+        "features",
+        "Features, observed and fitted",
+        caption,
+        summaries.indicator_summary(view.indicators),
+        (data,),
+    )
+    return Section("", "", picture)
+
+
+# ---------------------------------------------------------------------------------------------------- the cohort's sections
+
+
+def _groups(view: CohortView) -> list[tuple[str, str, list[CohortRow]]]:
+    """Return (advice code, words, patients), most urgent first."""
+    return [(code, label, [row for row in view.rows if row.advice == code]) for code, label in words.ADVICE.items()]
+
+
+def _follow_up(view: CohortView) -> Section:
+    if not view.rows:
+        return Section("No patient on record.")
+    caption = "Follow-up of every patient: the line runs from the first record to the last."
+    return Section(
+        "",
+        "",
+        _picture(
+            plot_follow_up(view), "follow-up", "Follow-up of every patient", caption, summaries.cohort_summary(view), ()
+        ),
+    )
+
+
+def _holds(view: CohortView) -> Section:
+    basis = words.under_fit(Basis("data"), view.fit)
+    if not basis.informed:
+        return _unsaid(basis)
+    if all(row.hold is None for row in view.rows):
+        return Section(
+            "These data cannot say who would hold without drugs: no patient's data move the estimate away from what the model assumed (its prior)."
+        )
+    caption = f"Hold: probability of no relapse within {words.span_label(view.horizon_days)} if all drugs were withdrawn at the last record; mean and 90 % interval. Patients whose data do not inform it are left out."
+    return Section(
+        "", "", _picture(plot_holds(view), "holds", "Hold by patient", caption, summaries.hold_summary(view), ())
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- shared
+
+
+def _unsaid(basis: Basis) -> Section:
+    shown = basis if not basis.informed else Basis("nothing", "Nothing was computed.")
+    return Section(words.cannot_say(shown))
+
+
+def _picture(figure: Figure, name: str, title: str, caption: str, summary: str, data: Sequence[DataTable]) -> Picture:
+    return Picture(name, Markup(svg(figure, name, title, summary)), caption, summary, tuple(data))  # noqa: S704 - matplotlib escaped the text
+
+
+def _provenance(made: Provenance) -> list[tuple[str, str]]:
+    seed = "" if made.seed is None else str(made.seed)
+    fixed = [("Run at", made.run_at), ("Snapshot of the record", made.snapshot_id), ("Random seed", seed)]
+    return [
+        (name, value)
+        for name, value in [*fixed, *made.versions.items(), *made.sources.items(), *made.settings.items()]
+        if value
+    ]
+
+
+def _fit_sentence(fit: FitStatus) -> str:
+    state = {
+        True: "The cohort fit converged.",
+        False: "The cohort fit did NOT converge.",
+        None: "There is no cohort fit.",
+    }[fit.converged]
+    return f"{state} {words.sentence(fit.message)}".strip()
+
+
+def _page(template: str, **context: object) -> str:
+    return _environment().get_template(template).render(advice_words=words.ADVICE, **context)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    environment.filters.update(
+        day=words.day_label,
+        span=words.span_label,
+        percent=words.percent,
+        percent_interval=words.percent_interval,
+        sentence=words.sentence,
+        page_name=page_name,
+        count=words.count,
+    )
+    environment.globals["css"] = Markup((TEMPLATES / "page.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
+    environment.tests["known"] = lambda x: isinstance(x, (int, float)) and math.isfinite(x)
+    return environment
+
+
+def _shown(value: object) -> object:
+    return words.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value

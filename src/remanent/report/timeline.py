@@ -1,0 +1,190 @@
+"""The one figure of a patient's course: what was done, what was observed, what the model makes of it, on one time axis."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from remanent.report import theme
+from remanent.report.lanes import LANE_IN, MOST_EVENTS, class_colours, draw_lanes, lanes
+from remanent.report.views import Series, States, Timeline
+from remanent.report.words import clean, minus
+
+MOST_SYMPTOMS, MOST_LABS, MOST_SLEEP = 3, 2, 2
+LONGEST_LEAD_DAYS = 56.0
+Z90 = 1.6448536269514722
+
+LEVEL: dict[str, Any] = {"ha": "right", "fontsize": 8, "color": theme.GREEN_TEXT}
+
+Panel = tuple[float, Callable[[Axes], None]]
+
+
+@theme.styled
+def plot_timeline(timeline: Timeline, states: States | None = None) -> Figure:
+    """Draw ECT, scans, events, doses, exposure, symptoms, labs, sleep and, where data inform them, function and structure with 90 % bands.
+
+    Panels that have nothing to show are left out. Time is in days (weeks below), with a line at day 0, at a relapse and at the last record.
+
+    Parameters
+    ----------
+    timeline
+        What was done and observed.
+    states
+        Posterior states; drawn only if their basis says that data inform them.
+    """
+    lower, upper = day_range(timeline, states)
+    panels = _panels(timeline, states)
+    if not panels:
+        figure, axes = theme.stack([0.8])
+        axes[0].set_axis_off()
+        axes[0].text(
+            0.5, 0.5, "Nothing dated was recorded.", ha="center", color=theme.SOFT, transform=axes[0].transAxes
+        )
+        return figure
+    figure, axes = theme.stack([height for height, _ in panels], top_in=0.3)
+    for axis, (_, draw) in zip(axes, panels, strict=True):
+        axis.set_xlim(lower, upper)
+        theme.day_grid(axis)
+        draw(axis)
+        _mark_days(axis, timeline)
+    for axis in axes[:-1]:
+        theme.no_x(axis)
+    _name_marks(axes[0], timeline)
+    theme.day_axis(axes[-1], f"Days since {timeline.origin} (wk: weeks)")
+    return figure
+
+
+def day_range(timeline: Timeline, states: States | None = None) -> tuple[float, float]:
+    """Return the first and last day to draw, with a margin of 2 %; a dose that began long ago does not stretch the axis."""
+    series = chain(timeline.symptoms, timeline.labs, timeline.sleep, timeline.exposure)
+    points = [np.asarray(s.days, dtype=float) for s in series]
+    points += [
+        np.array([x.day for x in chain(timeline.ect, timeline.scans, timeline.events)]),
+        np.array([timeline.today]),
+    ]
+    if states is not None and states.basis.informed:
+        points.append(np.asarray(states.days, dtype=float))
+    days = np.concatenate(points)
+    days = days[np.isfinite(days)]
+    edges = np.array([edge for dose in timeline.doses for edge in (dose.start_day, dose.stop_day) if np.isfinite(edge)])
+    if days.size:
+        edges = np.clip(edges, days.min() - LONGEST_LEAD_DAYS, max(days.max(), 0.0))
+    days = np.concatenate([days, edges])
+    if not days.size:
+        return -7.0, 28.0
+    lower, upper = float(days.min()), max(float(days.max()), float(days.min()) + 14)
+    margin = 0.02 * (upper - lower)
+    return lower - margin, upper + margin
+
+
+def _panels(timeline: Timeline, states: States | None) -> list[Panel]:
+    rows = lanes(timeline)
+    panels: list[Panel] = [(LANE_IN * len(rows), partial(draw_lanes, rows))] if rows else []
+    if timeline.exposure:
+        panels.append((0.75, partial(_draw_exposure, timeline)))
+    panels += [(0.85, partial(_draw_series, series, k)) for k, series in enumerate(timeline.symptoms[:MOST_SYMPTOMS])]
+    others = [*timeline.labs[:MOST_LABS], *timeline.sleep[:MOST_SLEEP]]
+    panels += [(0.5, partial(_draw_series, series, k + 3)) for k, series in enumerate(others)]
+    if states is not None and states.basis.informed and states.days.size:
+        panels.append((1.45, partial(_draw_states, states)))
+        if np.nanmax(np.abs(states.withdrawal_mean), initial=0) > 0:
+            panels.append((0.5, partial(_draw_withdrawal, states)))
+    return panels
+
+
+def _draw_exposure(timeline: Timeline, axis: Axes) -> None:
+    colours = class_colours(timeline)
+    theme.side_title(axis, "Exposure", "1 = usual full dose")
+    top = max([1.0, *(float(np.nanmax(curve.exposure, initial=0)) for curve in timeline.exposure)])
+    axis.set_ylim(0, 1.08 * top)
+    theme.y_ticks(axis, [0, 1])
+    for curve in timeline.exposure:
+        colour, dash = colours[curve.drug_class]
+        axis.plot(curve.days, curve.exposure, color=colour, linestyle=theme.DASHES[dash], linewidth=1.6)
+    theme.side_keys(axis, [(curve.drug_class, *colours[curve.drug_class]) for curve in timeline.exposure])
+
+
+def _draw_series(series: Series, index: int, axis: Axes) -> None:
+    worse = {"higher_is_worse": ", higher is worse", "higher_is_better": ", higher is better"}.get(series.direction, "")
+    theme.side_title(axis, series.label, f"{series.unit}{worse}")
+    levels = [level.value for level in series.thresholds]
+    seen = np.array([*np.asarray(series.values, dtype=float), *levels])
+    seen = seen[np.isfinite(seen)]
+    floor = series.minimum if np.isfinite(series.minimum) else min(0.0, float(seen.min(initial=0)))
+    top = max(float(seen.max(initial=floor)), floor + 1e-9)
+    pad = 0.12 * (top - floor)
+    axis.set_ylim(floor - 0.3 * pad, top + pad)
+    theme.y_ticks(axis, theme.nice_ticks(floor, top))
+    colour = theme.INK
+    axis.plot(
+        series.days,
+        series.values,
+        color=colour,
+        linewidth=1,
+        marker=theme.MARKERS[index % len(theme.MARKERS)],
+        markersize=3.8,
+    )
+    for level in series.thresholds:
+        axis.axhline(level.value, color=theme.GREEN, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        axis.annotate(
+            clean(level.label, 40),
+            (1, level.value),
+            (-2, 2),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+            color="#00664a",
+        )
+
+
+def _draw_states(states: States, axis: Axes) -> None:
+    theme.side_title(axis, "Function, structure", "0: before treatment, 1: mean gain after ECT")
+    parts = (
+        ("function", states.function_mean, states.function_sd, theme.BLUE, 0),
+        ("structure", states.structure_mean, states.structure_sd, theme.VERMILLION, 1),
+    )
+    lows, highs = [-0.1], [1.1]
+    for _, mean, sd, colour, dash in parts:
+        low, high = mean - Z90 * sd, mean + Z90 * sd
+        axis.fill_between(states.days, low, high, color=colour, alpha=0.16, linewidth=0)
+        axis.plot(states.days, mean, color=colour, linestyle=theme.DASHES[dash], linewidth=1.7)
+        lows.append(float(np.nanmin(low, initial=0)))
+        highs.append(float(np.nanmax(high, initial=1)))
+    for level in (0, 1):
+        axis.axhline(level, color=theme.SOFT, linewidth=0.6, linestyle=(0, (1, 2)), zorder=1)
+    axis.set_ylim(max(min(lows), -2), min(max(highs), 3))
+    theme.y_ticks(axis, theme.nice_ticks(*axis.get_ylim(), count=4))
+    theme.side_keys(axis, [(name, colour, dash) for name, _, _, colour, dash in parts], below_in=0.66)
+
+
+def _draw_withdrawal(states: States, axis: Axes) -> None:
+    theme.side_title(axis, "Withdrawal", "transient, not relapse")
+    axis.fill_between(states.days, 0, states.withdrawal_mean, color=theme.PURPLE, alpha=0.35, linewidth=0)
+    axis.plot(states.days, states.withdrawal_mean, color="#8a4a70", linewidth=1.2)
+    top = max(float(np.nanmax(states.withdrawal_mean, initial=0)), 0.1)
+    axis.set_ylim(0, 1.15 * top)
+    theme.y_ticks(axis, theme.nice_ticks(0, top, count=2))
+
+
+def _mark_days(axis: Axes, timeline: Timeline) -> None:
+    for event in timeline.events[:MOST_EVENTS]:
+        if event.event == "relapse":
+            axis.axvline(event.day, color=theme.VERMILLION, linewidth=1, linestyle=(0, (3, 2)), zorder=1)
+    if np.isfinite(timeline.today):
+        axis.axvline(timeline.today, color=theme.INK, linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=1)
+
+
+def _name_marks(axis: Axes, timeline: Timeline) -> None:
+    above = {"coords": ("data", "axes fraction"), "fontsize": 8.5}
+    lower, upper = axis.get_xlim()
+    crowded = np.isfinite(timeline.today) and abs(timeline.today) < 0.15 * (upper - lower)
+    if lower <= 0 <= upper and not crowded:
+        theme.note(axis, "day 0", (0, 1), (0, 5), color=theme.SOFT, ha="center", **above)
+    if np.isfinite(timeline.today):
+        label = minus(f"today: day {timeline.today:.0f}")
+        theme.note(axis, label, (timeline.today, 1), (6, 5), fontweight="bold", ha="right", **above)

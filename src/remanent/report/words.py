@@ -1,0 +1,130 @@
+"""Numbers and days as people read them, and text from studies made safe to show."""
+
+import math
+import re
+import unicodedata
+
+from remanent.report.views import AdviceCode, Basis, FitStatus, Interval, Mechanisms
+
+ADVICE: dict[AdviceCode, str] = {
+    "act": "Act now",
+    "treat_first": "Treat first, then decide",
+    "taper": "Ready to taper",
+    "hold": "Hold: keep the medication as it is",
+    "not_enough_data": "Not enough data to advise",
+}
+
+_BREAKS = re.compile(r"\s+")
+
+
+def clean(text: object, limit: int = 0) -> str:
+    """Return text on one line without control and direction-changing characters, cut to `limit` characters (0: no limit) with an ellipsis.
+
+    Markup is not escaped here: the template engine and matplotlib's SVG writer do that.
+    """
+    spaced = _BREAKS.sub(" ", str(text)).strip()
+    shown = "".join(c for c in spaced if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn"})
+    return shown if not limit or len(shown) <= limit else shown[: limit - 1].rstrip() + "…"
+
+
+def minus(text: str) -> str:
+    """Return the text with hyphens as minus signs."""
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return a number with `digits` significant digits at most, ``n/a`` if there is none."""
+    if not math.isfinite(value):
+        return "n/a"
+    plain = value == 0 or 1e-3 <= abs(value) < 1e5
+    return minus(f"{value:.{max(digits, len(str(int(abs(value)))))}g}" if plain else f"{value:.{digits - 1}e}")
+
+
+def week(day: float) -> int:
+    """Return the whole weeks from day 0; -1 is the week before it."""
+    return math.floor(day / 7)
+
+
+def day_label(day: float) -> str:
+    """Return ``day 42 (week 6)``; a page never shows a date."""
+    if math.isnan(day):
+        return "n/a"
+    if math.isinf(day):
+        return "before the first record" if day < 0 else "ongoing"
+    shown = f"{day:.0f}" if float(day).is_integer() else f"{day:.1f}"
+    return minus(f"day {shown} (week {week(day)})")
+
+
+def span_label(days: float) -> str:
+    """Return a length of time, ``182 days (26 weeks)``."""
+    return f"{days:g} days ({days / 7:.0f} weeks)"
+
+
+def percent(probability: float) -> str:
+    """Return a probability as per cent, never claiming certainty."""
+    if not math.isfinite(probability):
+        return "n/a"
+    if 0 < probability < 0.01:
+        return "< 1 %"
+    if 0.99 < probability < 1:
+        return "> 99 %"
+    return f"{100 * probability:.0f} %"
+
+
+def percent_interval(interval: Interval) -> str:
+    """Return ``18 % (9 to 31 %)``."""
+    return f"{percent(interval.mean)} ({percent(interval.lower).removesuffix(' %')} to {percent(interval.upper)})"
+
+
+def fraction_interval(interval: Interval) -> str:
+    """Return ``0.62 (0.31 to 0.94)``."""
+    parts = [minus(f"{v:.2f}") if math.isfinite(v) else "n/a" for v in (interval.mean, interval.lower, interval.upper)]
+    return f"{parts[0]} ({parts[1]} to {parts[2]})"
+
+
+def count(n: int, one: str, many: str = "") -> str:
+    """Return ``1 scan``, ``3 scans``."""
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
+def listing(items: list[str]) -> str:
+    """Return ``a, b and c``."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
+
+
+def cannot_say(basis: Basis) -> str:
+    """Return why a result is not shown; empty where it may be."""
+    if basis.informed:
+        return ""
+    if basis.rests_on == "prior":
+        return (
+            f"These data cannot say. {sentence(basis.reason)} Any number here would only repeat what the model assumed before it saw this patient "
+            "(its prior), so none is shown."
+        ).replace("  ", " ")
+    return f"Not computed. {sentence(basis.reason)}".strip()
+
+
+def sentence(text: str) -> str:
+    """Return the text with a capital and a full stop."""
+    shown = clean(text)
+    if not shown:
+        return ""
+    shown = shown[0].upper() + shown[1:]
+    return shown if shown.endswith((".", "!", "?")) else shown + "."
+
+
+def under_fit(basis: Basis, fit: FitStatus) -> Basis:
+    """Return the basis under a fit: nothing that a fit which did not converge says is a finding."""
+    if basis.informed and fit.converged is False:
+        return Basis(
+            "nothing",
+            "The fit did not converge, so its numbers are not findings; they are kept in the tables for whoever looks into it.",
+        )
+    return basis
+
+
+def mechanism_basis(mechanisms: Mechanisms) -> Basis:
+    """Return what mechanism probabilities rest on: data if identifiable, else only the prior; nothing if there are none."""
+    if mechanisms.identifiable and mechanisms.names:
+        return Basis("data", mechanisms.reason)
+    return Basis("prior" if mechanisms.names else "nothing", mechanisms.reason)
