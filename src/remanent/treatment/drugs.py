@@ -175,16 +175,49 @@ def require(name: str) -> Drug:
     """
     drug = find(name)
     if drug is None:
-        near = suggest(name)
-        raise InputError(
-            f"unknown drug {name!r}",
-            where="medication",
-            why="its exposure cannot be computed: no half-life or full dose is known for it",
-            do=f"Did you mean {near!r}? Use the generic name"
-            if near
-            else "Use the generic name, a brand or the ATC code",
-        )
+        raise unknown_drug(name)
     return drug
+
+
+def unknown_drug(name: str) -> InputError:
+    """What to tell the user about a drug that the table does not hold; its str() is the sentence for problems.tsv."""
+    near = suggest(name)
+    hint = f"Did you mean {near!r}? " if near else ""
+    return InputError(
+        f"unknown drug {name!r}",
+        where="medication",
+        why="its exposure cannot be computed: no half-life or full dose is known for it",
+        do=hint + "Use the generic name, a brand or the ATC code",
+    )
+
+
+_UNIT_FACTORS: Mapping[str, Mapping[str, float]] = {
+    "ng/mL": {"ng/ml": 1.0, "ug/l": 1.0, "ug/ml": 1e3, "mg/l": 1e3},
+    "mmol/L": {"mmol/l": 1.0, "meq/l": 1.0},
+}
+
+
+def level_value(drug: Drug, value: float, unit: str) -> float:
+    """A serum level in the unit of the drug table: ng/mL, for lithium mmol/L.
+
+    Raises
+    ------
+    InputError
+        The table has no range for this drug, or the unit is not one of its kind.
+    """
+    if drug.level is None:
+        raise InputError(f"a level of {drug.name}", where="labs", why="no therapeutic range is known for it")
+    own = drug.level.target.unit
+    factors = dict(_UNIT_FACTORS[own])
+    if own == "ng/mL" and drug.level.molar_mass is not None:
+        grams_per_mol = drug.level.molar_mass.value
+        factors |= {"nmol/l": grams_per_mol / 1e3, "umol/l": grams_per_mol}
+    key = unit.casefold().replace("\u00b5", "u").replace("\u03bc", "u").replace("mcg", "ug")
+    if key not in factors:
+        raise InputError(
+            f"{drug.name} in {unit!r}", where="labs", why=f"it cannot be turned into {own}", do=f"Use {own}"
+        )
+    return value * factors[key]
 
 
 # Reading the table

@@ -11,22 +11,26 @@ saturation = full dose / ED50:
     D = Σ_d (1 + saturation_d) C_d / (1 + Σ_d x_d)
 
 which for one drug is E(C)/E(full), E = Emax C/(C + EC50), and without occupancy curve (saturation 0) is C itself.
-Groups of one class add.
+Groups of one class add. Where serum levels were measured, C is multiplied by measured over expected, the patient's own
+clearance: linear between levels, constant outside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from remanent._errors import InputError
 from remanent.treatment.drugs import CLASSES, Drug, require
 
+Number = float | int
 Days = Float[np.ndarray, " day"]
 Edges = Float[np.ndarray, " edge"]
 PerSegment = Float[np.ndarray, " segment"]
+PerLevel = Float[np.ndarray, " level"]
+LevelMask = Bool[np.ndarray, " level"]
 PerDrug = Float[np.ndarray, " drug"]
 DrugDays = Float[np.ndarray, "drug day"]
 ClassDays = Float[np.ndarray, "class day"]
@@ -34,6 +38,9 @@ ClassIntervals = Float[np.ndarray, "class interval"]
 Incidence = Float[np.ndarray, "row column"]
 
 GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(8)
+SETTLED_HALF_LIVES = 40.0  # 2^-40 of a step is left
+PANEL_HALF_LIVES = 4.0
+LEAST_EXPECTED = 0.05  # share of the full dose's level below which a measured level says nothing about clearance
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +63,23 @@ class DoseHistory:
     stop_day: PerSegment
 
     def __post_init__(self) -> None:
-        bad = _first_bad_segment(self)
+        bad = next(_bad_segments(self), None)
         if bad is not None:
             raise InputError(
                 bad, where="medication", why="exposure cannot be computed from it", do="Correct or set aside this row"
             )
 
 
-def exposure(history: DoseHistory, days: Days) -> ClassDays:
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """One patient's serum trough levels, in the unit of the drug table (`drugs.level_value` converts)."""
+
+    drug: tuple[str, ...]
+    day: PerLevel
+    value: PerLevel
+
+
+def exposure(history: DoseHistory, days: Days, levels: Levels | None = None) -> ClassDays:
     """Exposure D at each day, [class, day], in the order of CLASSES.
 
     Raises
@@ -72,33 +88,32 @@ def exposure(history: DoseHistory, days: Days) -> ClassDays:
         The history names an unknown drug.
     """
     mix = _mixture(history.drug)
-    return mix.effect(mix.concentration(history, days))
+    return mix.effect(_concentration(history, mix, days, levels))
 
 
-def mean_exposure(history: DoseHistory, edges: Edges) -> ClassIntervals:
+def mean_exposure(history: DoseHistory, edges: Edges, levels: Levels | None = None) -> ClassIntervals:
     """Mean of D between consecutive edges (ascending), [class, interval]; D itself where an interval has no length.
 
     Gauss-Legendre with 8 nodes on panels that end at every dose change and span at most 4 half-lives of the fastest
     drug that still moves: error below 1e-6 (tested against adaptive quadrature).
     """
-    panels = np.unique(np.concatenate([edges, _panel_days(history, edges[0], edges[-1])]))
+    panels = np.unique(np.concatenate([edges, _panel_days(history, edges[0], edges[-1], levels)]))
     width = np.diff(panels)
     days = (panels[:-1, None] + width[:, None] * (GAUSS_NODES + 1.0) / 2.0).ravel()
-    D = exposure(history, days).reshape(len(CLASSES), width.size, GAUSS_NODES.size)
-    integral = np.concatenate(
-        [np.zeros((len(CLASSES), 1)), np.cumsum((D @ (GAUSS_WEIGHTS / 2.0)) * width, axis=1)], axis=1
-    )
-    at = np.searchsorted(panels, edges)
+    D = exposure(history, days, levels).reshape(len(CLASSES), width.size, GAUSS_NODES.size)
+    integral = np.zeros((len(CLASSES), panels.size))
+    np.cumsum((D @ (GAUSS_WEIGHTS / 2.0)) * width, axis=1, out=integral[:, 1:])
     length = np.diff(edges)
-    mean = np.diff(integral[:, at], axis=1) / np.where(length > 0.0, length, 1.0)
-    return np.where(length > 0.0, mean, exposure(history, edges[:-1]))
+    mean = np.diff(integral[:, np.searchsorted(panels, edges)], axis=1) / np.where(length > 0.0, length, 1.0)
+    return np.where(length > 0.0, mean, exposure(history, edges[:-1], levels))
 
 
 def change_days(
     history: DoseHistory,
-    first: float = -np.inf,
-    last: float = np.inf,
+    first: Number = -np.inf,
+    last: Number = np.inf,
     *,
+    levels: Levels | None = None,
     tolerance: float = 0.05,
     shortest_days: float = 0.25,
 ) -> Days:
@@ -106,19 +121,25 @@ def change_days(
 
     Every start and stop is one; after each, cuts at equal steps of D follow until D is within `tolerance` of where it
     settles. Between consecutive cuts D stays within `tolerance` (share of full exposure) of its mean, but for intervals
-    of `shortest_days`, which are not cut further.
+    of at most `shortest_days`, which are not cut further.
     """
-    bends = _bends(history)
+    bends = _bends(history, levels)
     if bends.size == 0:
         return bends
     mix = _mixture(history.drug)
-    ends = np.append(bends[1:], np.inf)
     cuts = [bends]
-    for start, end in zip(np.maximum(bends, first), np.minimum(ends, last), strict=True):
+    for start, end in zip(np.maximum(bends, first), np.minimum(np.append(bends[1:], np.inf), last), strict=True):
         if start < end:
-            cuts.append(_settling_cuts(history, mix, start, end, (tolerance, shortest_days)))
+            days = _settling_days(mix, start, end, levels)
+            D = mix.effect(_concentration(history, mix, days, levels))
+            cuts.append(_thinned(_cuts_by_variation(days, D, tolerance), start, shortest_days))
     days = np.unique(np.concatenate(cuts))
     return days[(days > first) & (days < last)]
+
+
+def levels_used(history: DoseHistory, levels: Levels) -> LevelMask:
+    """Which levels scale exposure: those of a drug with a therapeutic range, taken while it was given, [level]."""
+    return np.isfinite(_clearance_ratio(history, _mixture(history.drug), levels))
 
 
 # One compartment
@@ -128,6 +149,7 @@ def change_days(
 class _Mixture:
     """The drugs of a history as arrays; a group is the drugs of one class that share a target."""
 
+    drugs: tuple[Drug, ...]
     rate: PerSegment
     full_dose: PerSegment
     to_drug: Incidence
@@ -137,7 +159,7 @@ class _Mixture:
     half_life_days: PerDrug
 
     def concentration(self, history: DoseHistory, days: Days) -> DrugDays:
-        """Concentration over that at steady state on the full dose."""
+        """Concentration expected from the dose, over that at steady state on the full dose."""
         since_start = np.maximum(days - history.start_day[:, None], 0.0)
         since_stop = np.maximum(days - history.stop_day[:, None], 0.0)
         rate = self.rate[:, None]
@@ -156,15 +178,15 @@ def _mixture(names: tuple[str, ...]) -> _Mixture:
     segments = [require(name) for name in names]
     drugs = sorted({d.name: d for d in segments}.values(), key=lambda d: d.name)
     groups = sorted({_group(d) for d in drugs})
-    per_drug = np.array([d.lag_half_life_days for d in drugs])
     return _Mixture(
+        drugs=tuple(drugs),
         rate=np.log(2.0) / np.array([d.lag_half_life_days for d in segments]),
         full_dose=np.array([d.full_dose.value for d in segments]),
         to_drug=_incidence([d.name for d in drugs], [d.name for d in segments]),
         saturation=np.array([d.saturation for d in drugs]),
         to_group=_incidence(groups, [_group(d) for d in drugs]),
         to_class=_incidence(CLASSES, [g[0] for g in groups]),
-        half_life_days=per_drug,
+        half_life_days=np.array([d.lag_half_life_days for d in drugs]),
     )
 
 
@@ -176,29 +198,54 @@ def _incidence(rows: Sequence[object], columns: Sequence[object]) -> Incidence:
     return np.array([[float(r == c) for c in columns] for r in rows]).reshape(len(rows), len(columns))
 
 
-def _first_bad_segment(history: DoseHistory) -> str | None:
+def _bad_segments(history: DoseHistory) -> Iterator[str]:
     for i, name in enumerate(history.drug):
         dose, start, stop = history.dose_mg_day[i], history.start_day[i], history.stop_day[i]
         if not (np.isfinite(dose) and dose >= 0.0):
-            return f"segment {i + 1}, {name}: dose {dose} mg/day is not a number of 0 or more"
+            yield f"segment {i + 1}, {name}: dose {dose} mg/day is not a number of 0 or more"
         if not (start <= stop and start < np.inf and stop > -np.inf):
-            return f"segment {i + 1}, {name}: it stops on day {stop}, before it starts on day {start}"
-    return None
+            yield f"segment {i + 1}, {name}: it stops on day {stop} and starts on day {start}"
+
+
+# Serum levels
+
+
+def _concentration(history: DoseHistory, mix: _Mixture, days: Days, levels: Levels | None) -> DrugDays:
+    expected = mix.concentration(history, days)
+    if levels is None or not levels.drug:
+        return expected
+    ratio = _clearance_ratio(history, mix, levels)
+    for row, drug in enumerate(mix.drugs):
+        own = np.flatnonzero(np.isfinite(ratio) & np.array([require(n).name == drug.name for n in levels.drug]))
+        if own.size:
+            at, where = np.unique(levels.day[own], return_inverse=True)
+            mean = np.bincount(where, ratio[own]) / np.bincount(where)
+            expected[row] *= np.interp(days, at, mean)
+    return expected
+
+
+def _clearance_ratio(history: DoseHistory, mix: _Mixture, levels: Levels) -> PerLevel:
+    """Measured over expected concentration, [level]; NaN where the level cannot be used."""
+    ratio = np.full(len(levels.drug), np.nan)
+    row = {drug.name: i for i, drug in enumerate(mix.drugs)}
+    expected = mix.concentration(history, levels.day)
+    for i, name in enumerate(levels.drug):
+        drug = require(name)
+        if drug.level is not None and drug.name in row and expected[row[drug.name], i] >= LEAST_EXPECTED:
+            ratio[i] = levels.value[i] / drug.level.target.value / expected[row[drug.name], i]
+    return ratio
 
 
 # Where D bends
 
-SETTLED_HALF_LIVES = 40.0  # 2^-40 of a step is left
-PANEL_HALF_LIVES = 4.0
 
-
-def _bends(history: DoseHistory) -> Days:
-    days = np.unique(np.concatenate([history.start_day, history.stop_day]))
+def _bends(history: DoseHistory, levels: Levels | None) -> Days:
+    days = np.unique(np.concatenate([history.start_day, history.stop_day, [] if levels is None else levels.day]))
     return days[np.isfinite(days)]
 
 
-def _panel_days(history: DoseHistory, first: float, last: float) -> Days:
-    bends = _bends(history)
+def _panel_days(history: DoseHistory, first: float, last: float, levels: Levels | None) -> Days:
+    bends = _bends(history, levels)
     if bends.size == 0:
         return bends
     steps = np.arange(0.0, SETTLED_HALF_LIVES, PANEL_HALF_LIVES)
@@ -207,18 +254,31 @@ def _panel_days(history: DoseHistory, first: float, last: float) -> Days:
     return days[(days < np.append(bends[1:], np.inf)[:, None]) & (days > first) & (days < last)]
 
 
-def _settling_cuts(history: DoseHistory, mix: _Mixture, start: float, end: float, limits: tuple[float, float]) -> Days:
-    """Cuts after `start` at equal steps of the variation of D, at least `shortest_days` apart."""
-    tolerance, shortest_days = limits
-    step = 1.6 * tolerance
-    fine = np.unique(np.outer(mix.half_life_days, np.linspace(0.0, 24.0, 97)).ravel())
-    t = start + fine[fine < end - start]
-    if np.isfinite(end):
-        t = np.append(t, end)
-    D = mix.effect(mix.concentration(history, t))
-    moved = np.minimum(np.abs(np.diff(D, axis=1)).max(axis=0), step * np.diff(t) / shortest_days)
-    travelled = np.concatenate([[0.0], np.cumsum(moved)])
-    n = int(np.ceil((travelled[-1] - tolerance) / step))
-    if n <= 0:
-        return np.empty(0)
-    return np.interp(np.arange(1, n + 1) * (travelled[-1] - tolerance) / n, travelled, t)
+def _settling_days(mix: _Mixture, start: float, end: float, levels: Levels | None) -> Days:
+    """Fine grid from `start` until every drug has settled, at most to `end`."""
+    fine = np.unique(np.outer(mix.half_life_days, np.linspace(0.0, 24.0, 97)))
+    fine = start + np.append(0.0, fine)
+    if not np.isfinite(end):
+        return np.unique(fine)
+    drift = np.linspace(start, end, 2 if levels is None else 65)
+    return np.unique(np.concatenate([fine[fine < end], drift]))
+
+
+def _cuts_by_variation(days: Days, D: ClassDays, tolerance: float) -> Days:
+    """Days at equal steps of the variation of D; the last piece, in which D settles, varies by `tolerance`."""
+    travelled = np.append(0.0, np.cumsum(np.abs(np.diff(D, axis=1)).max(axis=0)))
+    rest = travelled[-1] - tolerance
+    n = max(int(np.ceil(rest / (1.6 * tolerance))), 0)
+    return np.interp(np.arange(1, n + 1) * rest / max(n, 1), travelled, days)
+
+
+def _thinned(cuts: Days, start: float, shortest_days: float) -> Days:
+    """Cuts such that an interval holds one of them only, or lasts at most `shortest_days`."""
+    kept: list[float] = []
+    here, i = start, 0
+    while i < cuts.size:
+        i = max(i, int(np.searchsorted(cuts, here + shortest_days, side="right")) - 1)
+        here = float(cuts[i])
+        kept.append(here)
+        i += 1
+    return np.array(kept)
