@@ -8,7 +8,6 @@ exp(-W h0 exp(-eta_f f)), W the trapezoid weight in days of the step, and h0 exp
 Every update has the form  m += P h g,  P -= kappa P h h' P  with scalars g, kappa; the smoother (Bryson-Frazier) needs nothing else.
 """
 
-from remanent.dynamics import _x64  # noqa: F401  double precision first
 from typing import NamedTuple
 
 import jax
@@ -16,14 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from remanent.dynamics.model import Params, transition
+from remanent.dynamics.model import AnyArray, Params, transition
 
 F, S, P_GAIN, G_F, G_S, EFFECTS = 0, 1, 2, 3, 4, 5
 START_SD = 0.1
 _HERMITE_X, _HERMITE_W = np.polynomial.hermite.hermgauss(9)
 
-Lane = Float[Array, " patient"]
-Steps = Float[Array, "step patient"]
+Lane = Float[AnyArray, " patient"]
+Steps = Float[AnyArray, "step patient"]
 
 
 class Grid(NamedTuple):
@@ -55,12 +54,12 @@ class Grid(NamedTuple):
     dt: Steps
     dose: Steps
     lost: Steps
-    stress: Float[Array, "stressor step patient"]
+    stress: Float[AnyArray, "stressor step patient"]
     ect: Steps
     at_risk: Steps
     relapse: Steps
     observed: Steps
-    indicator: Int[Array, "step patient"]
+    indicator: Int[AnyArray, "step patient"]
     value: Steps
     se2: Steps
 
@@ -173,8 +172,11 @@ def _start(params: Params, grid: Grid) -> Moments:
     mean = jnp.concatenate([jnp.stack([0.0, 0.0, params.p, 1.0, params.mu_gs]), jnp.zeros_like(params.mu)])
     sd = jnp.concatenate([jnp.stack([START_SD, START_SD, params.sd_p, params.sd_gf, params.sd_gs]), params.sd_mu])
     zero = jnp.zeros(patients)
-    spread = lambda v: jnp.broadcast_to(v[..., None], (*v.shape, patients))  # noqa: E731
-    return Moments(spread(mean), spread(jnp.diag(sd**2)), zero, zero)
+    return Moments(_to_all(mean, patients), _to_all(jnp.diag(sd**2), patients), zero, zero)
+
+
+def _to_all(v: Array, patients: int) -> Array:
+    return jnp.broadcast_to(v[..., None], (*v.shape, patients))
 
 
 def _step(params: Params, moments: Moments, inputs: _Inputs) -> tuple[Moments, Moments, Lane, Array, _Update, _Update]:
@@ -219,7 +221,9 @@ def _tilt(params: Params, moments: Moments, step: Grid) -> tuple[Moments, Lane, 
     return _apply(moments, column, gain, kappa), jnp.where(active, log_z, 0.0), _Update(h, gain, kappa)
 
 
-def tilted_moments(mean: Lane, var: Lane, weight: Lane, event: Lane, hazard: tuple[Array, Array]) -> tuple[Lane, Lane, Lane]:
+def tilted_moments(
+    mean: Lane, var: Lane, weight: Lane, event: Lane, hazard: tuple[Array, Array]
+) -> tuple[Lane, Lane, Lane]:
     """Log normaliser, mean and variance of N(f; mean, var) exp(-weight h0 e^{-eta f}) (h0 e^{-eta f})^event; Gauss-Hermite, 9 nodes."""
     h0, eta = hazard
     f = mean + jnp.sqrt(2 * var) * _HERMITE_X[:, None]
@@ -283,10 +287,14 @@ def _before_update(lam: Array, big: Array, update: _Update, cov: Array) -> tuple
 
 
 def _before_transition(lam: Array, big: Array, top: Float[Array, "2 5 patient"]) -> tuple[Array, Array]:
-    """lam <- F' lam, big <- F' big F, where F is the identity but for its first two rows, `top`, in the first five columns."""
-    lift = lambda v: jnp.concatenate(  # noqa: E731
-        [(top[:, :, None] * v[:2, None]).sum(0).at[2:].add(v[2:EFFECTS]), v[EFFECTS:]], 0
-    )
-    new_lam = lift(lam[:, None])[:, 0]
-    half = lift(big)
-    return new_lam, jnp.swapaxes(lift(jnp.swapaxes(half, 0, 1)), 0, 1)
+    """Lam <- F' lam, big <- F' big F, where F is the identity but for its first two rows, `top`, in the first five columns."""
+    new_lam = _lift(top, lam[:, None])[:, 0]
+    half = _lift(top, big)
+    return new_lam, jnp.swapaxes(_lift(top, jnp.swapaxes(half, 0, 1)), 0, 1)
+
+
+def _lift(
+    top: Float[Array, "2 5 patient"], v: Float[Array, "state column patient"]
+) -> Float[Array, "state column patient"]:
+    """F' v."""
+    return jnp.concatenate([(top[:, :, None] * v[:2, None]).sum(0).at[2:].add(v[2:EFFECTS]), v[EFFECTS:]], 0)

@@ -143,7 +143,9 @@ def _per_node(
     return {"day": nodes, "dt": dt, "dose": dose, "lost": lost, "ect": share, "at_risk": weight, "relapse": event}
 
 
-def _with_observations(nodes: np.ndarray, at_node: dict[str, np.ndarray], obs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _with_observations(
+    nodes: np.ndarray, at_node: dict[str, np.ndarray], obs: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """One step per node without observation, one per observation otherwise; what happens at a node happens in its first step."""
     count = np.bincount(np.searchsorted(nodes, obs["day"]), minlength=nodes.size)
     node = np.repeat(np.arange(nodes.size), np.maximum(count, 1))

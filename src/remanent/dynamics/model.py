@@ -15,14 +15,16 @@ The random effects p_i ~ N(p, sd_p²), g_f,i ~ N(1, sd_gf²), g_s,i ~ N(mu_gs, s
 filter. The active gain `a` multiplies (f - s), so it is one number for the cohort (docs/decisions/0003).
 """
 
-from remanent.dynamics import _x64  # noqa: F401  double precision first
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Lanes = Float[Array, "..."]
+jax.config.update("jax_enable_x64", True)  # every array of this room is float64
+
+AnyArray = Any  # jax.Array inside a trace, numpy.ndarray outside; jaxtyping still checks the shape
+Lanes = Float[AnyArray, "..."]
 
 
 class Params(NamedTuple):

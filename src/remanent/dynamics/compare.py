@@ -1,0 +1,279 @@
+"""Which mechanism the data speak for, for the cohort and for each patient, and whether this design could tell at all.
+
+A mechanism is two answers: does the drug hold function up (passive), does it rebuild structure (active)? Natural is no-no, dual yes-yes.
+
+Cohort: posterior probabilities from the Laplace evidences and equal priors. Patients: random-effects model selection on the patients' log evidences
+(Stephan 2009, DOI 10.1016/j.neuroimage.2009.03.025), with protected exceedance probabilities (Rigoux 2014, DOI 10.1016/j.neuroimage.2013.08.065).
+
+Identifiability is a property of the design, judged on data simulated on the patients' own days, doses and instruments with effects of the prior's typical
+size. The cohort can answer a question if the expected Fisher information, all other parameters being unknown too, shrinks the sd of that gain to a set
+fraction of the prior's; a patient can, if also the expected weight of evidence of this patient alone reaches a set number of nats. A question that cannot be
+answered is answered by its prior (one half for the cohort, the cohort's answer for a patient), and a mechanism's probability is marked identifiable only if
+no answer to the open question would move it much.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import yaml
+from jaxtyping import Array, Bool, Float
+from scipy.special import digamma, gammaln, logsumexp
+
+from remanent.dynamics.filter import Grid, log_likelihood, replicate
+from remanent.dynamics.infer import Posterior
+from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, to_params
+
+PRIOR = np.full(len(MECHANISMS), 1 / len(MECHANISMS))
+EFFECTS = ("passive", "active")
+_GAIN = ("p", "a_factor")
+# Mechanism pairs that differ in one effect only: _PAIR[effect][other effect absent, present] = (without, with).
+_PAIR = (((0, 1), (2, 3)), ((0, 2), (1, 3)))
+
+
+@dataclass(frozen=True)
+class Identifiability:
+    """What this design can tell, whatever the outcome.
+
+    Attributes
+    ----------
+    sd_ratio
+        Expected posterior over prior sd of the cohort's (passive, active) gain; 1: the design says nothing, [effect].
+    weight_of_evidence
+        Expected nats of each patient alone about each effect, the smaller of the two directions, [lane, effect].
+    cohort, patient
+        Whether the thresholds of settings.yaml are met, [effect] and [lane, effect].
+    reason
+        In words.
+    """
+
+    sd_ratio: np.ndarray
+    weight_of_evidence: np.ndarray
+    cohort: np.ndarray
+    patient: np.ndarray
+    reason: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Mechanism probabilities.
+
+    Attributes
+    ----------
+    evidence_weight
+        Posterior over mechanisms as the evidence has it, for averaging forecasts, [mechanism].
+    cohort, patient
+        The same as reported, questions this design cannot answer put back to their prior: [mechanism], [lane, mechanism].
+    cohort_identifiable, patient_identifiable
+        Whether the data determine the probability beside it.
+    effect
+        Probability that the drug acts passively and actively in the cohort, [effect].
+    exceedance
+        Protected exceedance probability of each mechanism being the most frequent, [mechanism].
+    """
+
+    evidence_weight: np.ndarray
+    cohort: np.ndarray
+    cohort_identifiable: np.ndarray
+    patient: np.ndarray
+    patient_identifiable: np.ndarray
+    effect: np.ndarray
+    exceedance: np.ndarray
+    identifiability: Identifiability
+
+
+@cache
+def settings() -> Mapping[str, Any]:
+    """settings.yaml: thresholds of this room, each with its status."""
+    return yaml.safe_load((files("remanent.dynamics") / "settings.yaml").read_text("utf-8"))
+
+
+def compare(posterior: Posterior, grid: Grid, lanes: int, seed: int) -> Comparison:
+    """Compare the four mechanisms on the first `lanes` lanes of `grid`."""
+    weight = _normalise(np.array([f.log_evidence for f in posterior.fits]))
+    known = identifiability(posterior, grid, lanes, seed, weight)
+    half = np.full_like(weight, 0.25)
+    cohort, cohort_known = _answer(weight[None], known.cohort[None], half[None])
+    selected = random_effects_selection(np.stack([f.patient_log_lik[:lanes] for f in posterior.fits], axis=1))
+    by_patient, _ = _answer(selected.patient, np.repeat(known.cohort[None], lanes, 0), np.repeat(half[None], lanes, 0))
+    patient, patient_known = _answer(by_patient, known.patient, np.repeat(cohort, lanes, 0))
+    return Comparison(
+        evidence_weight=weight,
+        cohort=cohort[0],
+        cohort_identifiable=cohort_known[0],
+        patient=patient,
+        patient_identifiable=patient_known,
+        effect=_effects(cohort)[0],
+        exceedance=selected.protected_exceedance if known.cohort.all() else PRIOR,
+        identifiability=known,
+    )
+
+
+def _effects(probability: Float[np.ndarray, "row mechanism"]) -> Float[np.ndarray, "row effect"]:
+    """Probability of each effect: passive is present in passive and dual, active in active and dual."""
+    return probability @ SWITCHES
+
+
+def _answer(
+    probability: Float[np.ndarray, "row mechanism"],
+    known: Bool[np.ndarray, "row effect"],
+    prior: Float[np.ndarray, "row mechanism"],
+) -> tuple[Float[np.ndarray, "row mechanism"], Bool[np.ndarray, "row mechanism"]]:
+    """Put unanswerable questions back to their prior; tell which probabilities would hardly move whatever the answer to those."""
+    both = known.all(1, keepdims=True)
+    present = np.where(known, _effects(probability), _effects(prior))
+    factors = np.where(SWITCHES[None] > 0, present[:, None], 1 - present[:, None])
+    answered = np.where(both, probability, factors.prod(2))
+    most = np.where(known[:, None], factors, 1.0).prod(2)
+    least = np.where(known[:, None], factors, 0.0).prod(2)
+    return answered, both | (most - least <= settings()["identifiable"]["range"]["value"])
+
+
+def _normalise(log_weights: np.ndarray) -> np.ndarray:
+    return np.exp(log_weights - logsumexp(log_weights))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Random-effects model selection: frequencies, patient assignments, exceedance."""
+
+    frequency: np.ndarray
+    patient: np.ndarray
+    exceedance: np.ndarray
+    protected_exceedance: np.ndarray
+
+
+def random_effects_selection(log_evidence: Float[np.ndarray, "patient mechanism"], draws: int = 20_000) -> Selection:
+    """Variational Dirichlet-multinomial over mechanisms from per-patient log evidences (Stephan 2009), alpha0 = 1."""
+    patients, models = log_evidence.shape
+    alpha = np.ones(models)
+    g = np.full((patients, models), 1 / models)
+    for _ in range(1000):
+        log_u = log_evidence + digamma(alpha) - digamma(alpha.sum())
+        g = np.exp(log_u - logsumexp(log_u, axis=1, keepdims=True))
+        updated = 1.0 + g.sum(0)
+        if np.abs(updated - alpha).max() < 1e-8:
+            break
+        alpha = updated
+    samples = np.random.default_rng(0).dirichlet(alpha, draws)
+    exceedance = np.bincount(samples.argmax(1), minlength=models) / draws
+    omnibus = _bayesian_omnibus_risk(log_evidence, g, alpha)
+    return Selection(alpha / alpha.sum(), g, exceedance, exceedance * (1 - omnibus) + omnibus / models)
+
+
+def _bayesian_omnibus_risk(log_evidence: np.ndarray, g: np.ndarray, alpha: np.ndarray) -> float:
+    """Probability that all mechanisms are equally frequent (Rigoux 2014, eqs. A.1-A.5)."""
+    models = alpha.size
+    null = (logsumexp(log_evidence, axis=1) - np.log(models)).sum()
+    expected_log_r = digamma(alpha) - digamma(alpha.sum())
+    entropy_g = -(g * np.log(np.maximum(g, 1e-300))).sum()
+    entropy_r = gammaln(alpha).sum() - gammaln(alpha.sum()) - ((alpha - 1) * expected_log_r).sum()
+    joint = (g * (log_evidence + expected_log_r)).sum() + gammaln(models)
+    return float(1 / (1 + np.exp(np.clip(joint + entropy_g + entropy_r - null, -700, 700))))
+
+
+def identifiability(
+    posterior: Posterior, grid: Grid, lanes: int, seed: int, weight: Float[np.ndarray, " mechanism"]
+) -> Identifiability:
+    """Expected information of the design about each effect (module docstring); `weight` says which background is likely for the other effect."""
+    limits = settings()["identifiable"]
+    replicates = int(limits["replicates"]["value"])
+    layout, design = posterior.layout, _repeat(grid, replicates)
+    typical = _typical_effects(posterior)
+    keys = jax.random.split(jax.random.key(seed), len(MECHANISMS))
+    simulated = [_simulate(layout, keys[m], typical[m], SWITCHES[m], design) for m in range(len(MECHANISMS))]
+    other = (weight @ SWITCHES)[::-1]
+    sd_ratio = np.empty(2)
+    for effect, gain in enumerate(_GAIN):
+        m = _PAIR[effect][int(other[effect] >= 0.5)][1]
+        scores = np.asarray(_scores(layout)(jnp.asarray(typical[m]), jnp.asarray(SWITCHES[m]), simulated[m]))
+        information = scores @ scores.T / replicates + np.eye(layout.size)
+        sd_ratio[effect] = np.sqrt(np.linalg.inv(information)[layout.index(gain), layout.index(gain)])
+    nats = _weights_of_evidence(layout, typical, simulated, other)[:lanes]
+    cohort = sd_ratio <= limits["sd_ratio"]["value"]
+    patient = cohort[None] & (nats >= limits["patient_nats"]["value"])
+    return Identifiability(sd_ratio, nats, cohort, patient, _reason(sd_ratio, cohort))
+
+
+def _typical_effects(posterior: Posterior) -> list[np.ndarray]:
+    """Each mechanism's mode, with the two gains put back to the prior's centre: the design is judged at effects of typical size."""
+    out = []
+    for fit in posterior.fits:
+        theta = fit.mode.copy()
+        theta[[posterior.layout.index("p"), posterior.layout.index("a_factor")]] = 0.0
+        out.append(theta)
+    return out
+
+
+def _repeat(grid: Grid, times: int) -> Grid:
+    return Grid(*(jnp.asarray(np.concatenate([np.asarray(v)] * times, axis=-1)) for v in grid))
+
+
+@lru_cache(maxsize=8)
+def _evaluate(layout: Layout) -> Any:
+    return jax.jit(lambda theta, switches, grid: log_likelihood(to_params(theta, layout, switches), grid))
+
+
+@lru_cache(maxsize=8)
+def _scores(layout: Layout) -> Any:
+    """Gradient of each lane's log likelihood in theta, [param, lane], one forward pass per coordinate (memory stays that of one)."""
+
+    def scores(theta: Array, switches: Array, grid: Grid) -> Array:
+        def along(direction: Array) -> Array:
+            return jax.jvp(lambda t: log_likelihood(to_params(t, layout, switches), grid), (theta,), (direction,))[1]
+
+        return jax.lax.map(along, jnp.eye(theta.size))
+
+    return jax.jit(scores)
+
+
+@lru_cache(maxsize=8)
+def _replicator(layout: Layout) -> Any:
+    return jax.jit(lambda rng, theta, switches, grid: replicate(rng, to_params(theta, layout, switches), grid))
+
+
+def _simulate(layout: Layout, rng: Array, theta: np.ndarray, switches: np.ndarray, design: Grid) -> Grid:
+    return _replicator(layout)(rng, jnp.asarray(theta), jnp.asarray(switches), design)
+
+
+def _weights_of_evidence(
+    layout: Layout, typical: list[np.ndarray], simulated: list[Grid], other: np.ndarray
+) -> np.ndarray:
+    """Expected nats of each lane for the true one of two mechanisms that differ in one effect, the worse direction, [lane, effect]."""
+    lanes = simulated[0].dt.shape[1] // int(settings()["identifiable"]["replicates"]["value"])
+
+    @cache
+    def log_lik(model: int, data: int) -> np.ndarray:
+        values = _evaluate(layout)(jnp.asarray(typical[model]), jnp.asarray(SWITCHES[model]), simulated[data])
+        return np.asarray(values).reshape(-1, lanes).mean(0)
+
+    def worse_direction(pair: tuple[int, int]) -> np.ndarray:
+        without, with_ = pair
+        return np.minimum(
+            log_lik(without, without) - log_lik(with_, without), log_lik(with_, with_) - log_lik(without, with_)
+        )
+
+    columns = [
+        (1 - other[e]) * worse_direction(_PAIR[e][0]) + other[e] * worse_direction(_PAIR[e][1])
+        for e in range(len(EFFECTS))
+    ]
+    return np.stack(columns, axis=1)
+
+
+_QUESTION = ("whether the drug holds function up (passive)", "whether it rebuilds structure (active)")
+
+
+def _reason(sd_ratio: np.ndarray, cohort: np.ndarray) -> str:
+    told = [f"{100 * r:.0f} %" for r in sd_ratio]
+    if (sd_ratio > 0.99).all():
+        return "These data say nothing about how the drug acts: no drug is taken, or its dose does not change while measurements go on."
+    parts = [
+        f"{_QUESTION[e]} {'can' if cohort[e] else 'cannot'} be told (expected to leave {told[e]} of the prior uncertainty)"
+        for e in range(len(EFFECTS))
+    ]
+    return "From this design, " + "; ".join(parts) + "."

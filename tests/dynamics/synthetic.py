@@ -1,0 +1,129 @@
+"""A small cohort as a Panel, simulated by Euler-Maruyama: shares the model's equations with the engine and nothing else."""
+
+import numpy as np
+
+from remanent.study.panel import Doses, Long, Panel
+from remanent.treatment.exposure import DoseHistory, exposure
+
+TRUTH = {
+    "k_f": 1 / 14, "r": 1 / 90, "c": 0.5 / 90, "a": 1 / 90, "p": 0.5, "sd_p": 0.2, "mu_gs": 0.3, "sd_gs": 0.15, "sd_gf": 0.3,
+    "sig_f": 0.05, "sig_s": 0.015, "h0": 0.02, "eta_f": 2.0,
+}  # fmt: skip
+FEATURES = {
+    "fc_default_default": (0.8, 0.0),
+    "sc_strength_frontolimbic": (0.0, 0.8),
+    "sfc_spearman_default": (0.5, 0.5),
+}
+RATINGS = np.array([-25.0, -14, 0, 7, 14, 28, 42, 56, 84, 112, 140, 168, 196, 224, 252, 280, 308, 336, 364])
+SCANS = np.array([-24.0, 6, 90, 180, 260, 350])
+
+
+def simulate_panel(
+    rng: np.random.Generator,
+    patients: int,
+    *,
+    tapers: bool = True,
+    drug: bool = True,
+    events: bool = True,
+    truth: dict | None = None,
+) -> tuple[Panel, dict]:
+    """Panel and the true paths {'f', 's'} [patient, day from -28 to 364]."""
+    t = {**TRUTH, **(truth or {})}
+    days = np.arange(-28.0, 365.0)
+    ect = np.arange(-21.0, 0.1, 3)
+    histories = [_history(i, tapers=tapers, drug=drug) for i in range(patients)]
+    dose = np.stack([exposure(h, days).sum(0) for h in histories]) if drug else np.zeros((patients, days.size))
+    f, s = _paths(rng, t, days, dose, ect)
+    hazard = t["h0"] * np.exp(-t["eta_f"] * f) * (days >= 0)
+    relapse = np.array([_first(np.cumsum(h), e) for h, e in zip(hazard, rng.exponential(size=patients), strict=True)])
+    end = np.where(np.isnan(relapse), 364.0, relapse) if events else np.full(patients, 364.0)
+    panel = _panel(rng, (f, s, days), histories, ect, (end, ~np.isnan(relapse)), events=events)
+    return panel, {"f": f, "s": s, "days": days, "relapse_day": relapse}
+
+
+def _history(i: int, *, tapers: bool, drug: bool) -> DoseHistory:
+    if not drug:
+        return DoseHistory((), np.empty(0), np.empty(0), np.empty(0))
+    if not tapers or i % 3 == 0:
+        return DoseHistory(("venlafaxine",), np.array([150.0]), np.array([-np.inf]), np.array([np.inf]))
+    stop = 100.0 + 20 * (i % 5)
+    begin = 2.0 if i % 3 == 1 else -20.0
+    return DoseHistory(
+        ("venlafaxine", "venlafaxine"), np.array([150.0, 37.5]), np.array([begin, stop]), np.array([stop, stop + 42])
+    )
+
+
+def _paths(
+    rng: np.random.Generator, t: dict, days: np.ndarray, dose: np.ndarray, ect: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    n, substeps = len(dose), 4
+    gain_f, gain_s = 1 + t["sd_gf"] * rng.standard_normal(n), t["mu_gs"] + t["sd_gs"] * rng.standard_normal(n)
+    p = t["p"] + t["sd_p"] * rng.standard_normal(n) if t["p"] else np.zeros(n)
+    f, s = 0.1 * rng.standard_normal(n), 0.1 * rng.standard_normal(n)
+    fs, ss, h = [], [], 1 / substeps
+    for k, day in enumerate(days):
+        if k:
+            for _ in range(substeps):
+                noise = rng.standard_normal((2, n)) * np.sqrt(h)
+                df = -t["k_f"] * (f - s - p * dose[:, k]) * h + t["sig_f"] * noise[0]
+                ds = ((t["c"] + t["a"] * dose[:, k]) * (f - s) - t["r"] * s) * h + t["sig_s"] * noise[1]
+                f, s = f + df, s + ds
+        if day in ect:
+            f, s = f + gain_f / ect.size, s + gain_s / ect.size
+        fs.append(f)
+        ss.append(s)
+    return np.stack(fs, 1), np.stack(ss, 1)
+
+
+def _first(cumulative: np.ndarray, threshold: float) -> float:
+    hit = np.flatnonzero(cumulative > threshold)
+    return float(hit[0] - 28) if hit.size else np.nan
+
+
+def _panel(
+    rng: np.random.Generator, paths: tuple, histories: list, ect: np.ndarray, risk: tuple, *, events: bool
+) -> Panel:
+    f, s, _ = paths
+    end, relapsed = risk
+    n = len(f)
+    rows = [(i, d) for i in range(n) for d in RATINGS if d <= end[i]]
+    at = np.array([[i, int(d + 28)] for i, d in rows])
+    scores = 26 * (
+        1.0
+        + 0.2 * rng.standard_normal(n)[at[:, 0]]
+        - 0.6 * f[at[:, 0], at[:, 1]]
+        + 0.12 * rng.standard_normal(len(rows))
+    )
+    symptoms = _long(("hdrs17",), rows, np.zeros(len(rows), int), scores, np.full(len(rows), np.nan))
+    scans = [(i, d) for i in range(n) for d in SCANS if d <= end[i]]
+    own = rng.standard_normal((n, len(FEATURES)))
+    parts = []
+    for j, (lf, ls) in enumerate(FEATURES.values()):
+        parts += [
+            (i, d, j, own[i, j] + lf * f[i, int(d + 28)] + ls * s[i, int(d + 28)] + 0.4 * rng.standard_normal())
+            for i, d in scans
+        ]
+    parts.sort(key=lambda row: row[:3])
+    features = _long(
+        tuple(FEATURES),
+        [row[:2] for row in parts],
+        np.array([r[2] for r in parts]),
+        np.array([r[3] for r in parts]),
+        np.full(len(parts), 0.2),
+    )
+    empty = _long((), [], np.empty(0, int), np.empty(0), np.empty(0))
+    per = [
+        (i, h.drug[k], h.dose_mg_day[k], h.start_day[k], h.stop_day[k])
+        for i, h in enumerate(histories)
+        for k in range(len(h.drug))
+    ]
+    doses = Doses(*(np.array([row[c] for row in per], t) for c, t in enumerate((int, object, float, float, float))))
+    return Panel(
+        tuple(f"sub-{i:03d}" for i in range(n)), ("mdd",) * n, symptoms, features, empty, empty, empty, doses,
+        np.repeat(np.arange(n), ect.size), np.tile(ect, n), np.full(n * ect.size, "RUL", object),
+        np.full(n, -25.0), end, end if events else np.full(n, np.nan), relapsed if events else np.zeros(n, bool),
+    )  # fmt: skip
+
+
+def _long(names: tuple, rows: list, name: np.ndarray, value: np.ndarray, se: np.ndarray) -> Long:
+    return Long(names, np.array([r[0] for r in rows], int), np.array([r[1] for r in rows], float), name, value, se)
