@@ -86,6 +86,12 @@ def mapped(cells: pa.StringArray, f: Callable[[str], str | None]) -> np.ndarray:
     return results[codes]
 
 
+def flagged(cells: pa.StringArray, test: Callable[[str], bool]) -> np.ndarray:
+    """Mask of the cells that pass a test, called once per distinct value, [row]."""
+    codes, values = coded(cells)
+    return np.array([test(value) for value in values], dtype=bool)[codes]
+
+
 def texts(cells: pa.StringArray) -> np.ndarray:
     """Text as it stands; None where it is missing (empty or n/a), [row]."""
     return mapped(cells, lambda text: None if is_missing(text) else text)
@@ -112,7 +118,11 @@ def numbers(cells: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_column(
-    cells: pa.StringArray, column: Column, rows: Rows, spelling: Mapping[str, str] | None = None
+    cells: pa.StringArray,
+    column: Column,
+    rows: Rows,
+    spelling: Mapping[str, str] | None = None,
+    factor: float = 1.0,
 ) -> np.ndarray:
     """Check one column against its definition.
 
@@ -123,6 +133,8 @@ def read_column(
     ----------
     spelling
         For levels: every accepted spelling, case-folded, and the level.
+    factor
+        For numbers: what one unit of the file is worth in the unit of the column.
 
     Returns
     -------
@@ -134,7 +146,7 @@ def read_column(
     elif column.kind == "level":
         values = _levels(cells, column, rows, spelling or {level.casefold(): level for level in column.levels})
     else:
-        values = _numbers(cells, column, rows)
+        values = _numbers(cells, column, rows, factor)
     if column.required:
         rows.set_aside(
             absent(values), column.name, f'"{column.name}" is missing, and the row means nothing without it.'
@@ -142,12 +154,12 @@ def read_column(
     return values
 
 
-def _numbers(cells: pa.StringArray, column: Column, rows: Rows) -> np.ndarray:
+def _numbers(cells: pa.StringArray, column: Column, rows: Rows, factor: float) -> np.ndarray:
     values, wrong = numbers(cells)
     _reject(wrong, column, rows, lambda row: not_a_number(cells[row].as_py(), column))
     spelled = pc.is_in(pc.utf8_lower(cells), value_set=pa.array(["na", "nan"])).to_numpy(zero_copy_only=False)
     rows.note_once(spelled, column.name, lambda n: f'NA or NaN is read as missing (in {n} rows); BIDS writes "n/a".')
-    return _within(values, cells, column, rows)
+    return _within(values * factor, cells, column, rows)
 
 
 def _within(values: np.ndarray, cells: pa.StringArray, column: Column, rows: Rows) -> np.ndarray:

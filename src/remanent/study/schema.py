@@ -192,6 +192,11 @@ PLACEMENTS: Mapping[str, str] = _Section(lambda: INPUT["ect"].column["placement"
 EVENTS: Mapping[str, str] = _Section(lambda: INPUT["events"].column["event"].levels)
 
 
+def section(name: str) -> Mapping[str, Any]:
+    """A part of the schema as it stands in the file: `identifiers`, `families`."""
+    return _document()[name]
+
+
 @cache
 def unit_factors(unit: str) -> Mapping[str, float]:
     """Spellings (case-folded) of units a sidecar may give instead of `unit`, and what one of them is worth in it."""

@@ -50,6 +50,14 @@ class Sheet:
         """The cells of one column, [row]."""
         return self.cells.take(pa.array(np.arange(self.header.index(name), len(self.cells), len(self.header))))
 
+    def with_column(self, name: str, value: str) -> "Sheet":
+        """The sheet with a first column that holds one value; a column that had this name loses it."""
+        n, width = len(self), len(self.header)
+        cells = pa.concat_arrays([self.cells, pa.array([value], pa.string())])
+        order = np.insert(np.arange(n * width).reshape(n, width), 0, n * width, axis=1)
+        header = (name, *("" if other == name else other for other in self.header))
+        return Sheet(header, cells.take(pa.array(order.ravel())), self.file, self.line)
+
 
 def read_sheet(path: Path, file: str) -> tuple[Sheet | None, tuple[Problem, ...]]:
     """Read one TSV file.
