@@ -43,6 +43,10 @@ class Run:
         Fraction of each parcel inside the field of view, [parcel], 0 to 1.
     fd_mm
         Framewise displacement of the full run (mm, Power), [full_frame].
+    quality
+        The pipeline's own quality numbers by its names, e.g. ``mean_fd`` (mm), ``num_retained_volumes``, ``coreg_dice``.
+    doubts
+        Known errors of the versions that made it, one sentence each with its source; it is used all the same.
     """
 
     source: str
@@ -56,6 +60,8 @@ class Run:
     relmat: Float[ndarray, "parcel parcel"] | None = None
     coverage: Float[ndarray, " parcel"] | None = None
     fd_mm: Float[ndarray, " full_frame"] | None = None
+    quality: Mapping[str, float] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,7 @@ class Connectome:
     pipeline: Pipeline
     weights: Float[ndarray, "parcel parcel"]
     mu_applied: bool = False
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,7 @@ class Morphometry:
     thickness_mm: Mapping[str, float]
     etiv_mm3: float | None
     longitudinal: bool
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

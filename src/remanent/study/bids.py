@@ -1,0 +1,115 @@
+"""A BIDS study on disk: its tables, the index of its derivatives, and one session's derivatives as arrays."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from remanent._errors import Problem
+from remanent.study.derivatives.files import RefusedError, read_json
+from remanent.study.derivatives.freesurfer import read_freesurfer
+from remanent.study.derivatives.gates import Gate
+from remanent.study.derivatives.qsirecon import read_qsirecon
+from remanent.study.derivatives.xcpd import read_xcpd
+from remanent.study.index import DerivativeFile, SessionFiles, index_study
+from remanent.study.session import SessionData
+from remanent.study.table import Study, Table
+from remanent.study.tables import read_tables
+
+__all__ = ["DerivativeFile", "SessionFiles", "load_session", "read_study"]
+
+
+def read_study(
+    root: Path,
+    participants: Sequence[str] = (),
+    known_drugs: Callable[[str], bool] | None = None,
+    suggest_drug: Callable[[str], str | None] | None = None,
+) -> Study:
+    """Read a study's tables, index its derivatives, and join the two by participant and session.
+
+    Parameters
+    ----------
+    root
+        The study's folder.
+    participants
+        Only these, with or without ``sub-``; all if empty.
+    known_drugs, suggest_drug
+        Whether a drug can be turned into exposure, and the nearest known name; None: every drug is accepted.
+
+    Raises
+    ------
+    InputError
+        There is no study here.
+    UsageError
+        A participant was asked for who is not in the study.
+    """
+    tables, problems = read_tables(root, participants, known_drugs, suggest_drug)
+    index = index_study(root, participants)
+    description, said = _description(root)
+    sessions, lost = _joined(index.sessions, tables["participants"], tables["sessions"])
+    return Study(root, description, tables, sessions, (*said, *problems, *index.problems, *lost))
+
+
+def _description(root: Path) -> tuple[Mapping[str, Any], list[Problem]]:
+    try:
+        return read_json(root, "dataset_description.json"), []
+    except RefusedError as refusal:
+        why = f"{refusal.problem.problem} The study has no name in the report without it."
+        return {}, [Problem("dataset_description.json", None, "", why, "used")]
+
+
+def _joined(
+    sessions: Iterable[SessionFiles], people: Table, visits: Table
+) -> tuple[tuple[SessionFiles, ...], list[Problem]]:
+    """The sessions of known participants; one without a day is kept, and said to stand nowhere in time."""
+    known = set(people["participant_id"].tolist())
+    dated = set(zip(visits["participant_id"].tolist(), visits["session_id"].tolist(), strict=True))
+    kept: list[SessionFiles] = []
+    problems: list[Problem] = []
+    for session in sessions:
+        file = session.files[0].path
+        who = session.participant_id
+        if who not in known:
+            why = f"{who} has scans but no row in participants.tsv, so they take no part; add a row there."
+            problems.append(Problem(file, None, "participant_id", why, "set_aside"))
+            continue
+        kept.append(session)
+        if (who, session.session_id) not in dated:
+            table = f"{who}/{who}_sessions.tsv"
+            visit = f"visit {session.session_id}" if session.session_id else "only visit"
+            why = f"The scans of the {visit} have no day in {table}: they are measured, but stand nowhere in time. Add it."
+            problems.append(Problem(file, None, "session_id", why, "used"))
+    return tuple(kept), problems
+
+
+def load_session(
+    study_root: Path, files: SessionFiles, *, atlas: str | None = None, gates: Sequence[Gate] | None = None
+) -> SessionData:
+    """Read one scan visit: a pure function of its files. One bad file never stops the others; it becomes a problem.
+
+    Parameters
+    ----------
+    atlas
+        Read this atlas only, to save time and memory; all if None.
+    gates
+        Known errors of program versions in place of the shipped list.
+    """
+    runs, xcpd_problems = read_xcpd(study_root, files.files, atlas=atlas, gates=gates)
+    connectomes, qsirecon_problems = read_qsirecon(study_root, files.files, atlas=atlas, gates=gates)
+    morphometry, freesurfer_problems = read_freesurfer(study_root, files.files, gates=gates)
+    return SessionData(
+        participant_id=files.participant_id,
+        session_id=files.session_id,
+        runs=tuple(runs),
+        connectomes=tuple(connectomes),
+        morphometry=tuple(morphometry),
+        problems=(*xcpd_problems, *qsirecon_problems, *freesurfer_problems, *_nothing(files, bool(runs))),
+    )
+
+
+def _nothing(files: SessionFiles, functional: bool) -> list[Problem]:
+    """Say it where fMRIPrep was run and nothing by parcel came of it."""
+    first = next((file.path for file in files.files if file.kind == "fmriprep" and file.suffix == "bold"), None)
+    if functional or first is None or any(file.kind == "xcpd" for file in files.files):
+        return []
+    why = "fMRIPrep's images have no parcel series beside them, so no function is measured here. Run XCP-D on them."
+    return [Problem(first, None, "", why, "set_aside")]

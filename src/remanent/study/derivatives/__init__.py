@@ -1,0 +1,1 @@
+"""What image-processing programs wrote, as the arrays of `remanent.study.session`."""

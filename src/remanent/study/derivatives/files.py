@@ -1,0 +1,159 @@
+"""Bytes to numbers: text, JSON and tables of numbers as the programs write them; a refusal says where and why."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from remanent._errors import Problem
+from remanent._types import Matrix, Vector
+
+_MISSING = frozenset({"n/a", "", "N/A", "NA", "na", "NaN"})
+
+
+class RefusedError(Exception):
+    """A derivative file that cannot be read; carries the `Problem` and never leaves `remanent.study.derivatives`."""
+
+    def __init__(self, file: str, problem: str, *, row: int | None = None, column: str = "") -> None:
+        super().__init__(problem)
+        self.problem = Problem(file, row, column, problem, "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class NumericTable:
+    """A table of numbers: column names, row names where its first column holds names, and values, NaN missing."""
+
+    file: str
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    values: Matrix
+
+    def column(self, name: str) -> Vector | None:
+        """The values of one column; None where there is no such column."""
+        return self.values[:, self.columns.index(name)] if name in self.columns else None
+
+
+def read_bytes(root: Path, file: str) -> bytes:
+    """The content of a file of the study; `RefusedError` where it cannot be opened or is empty."""
+    try:
+        content = (root / file).read_bytes()
+    except OSError as error:
+        why = f"This file cannot be opened ({error.strerror or error}). Check that it is there and its permissions."
+        raise RefusedError(file, why) from error
+    if not content.strip():
+        raise RefusedError(file, "This file is empty. Copy or compute it anew.")
+    return content
+
+
+def read_text(root: Path, file: str) -> str:
+    """The content of a UTF-8 file, line ends as line feeds, without a byte order mark."""
+    try:
+        text = read_bytes(root, file).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RefusedError(
+            file, f"This file is not UTF-8 text (byte {error.start}). Copy or compute it anew."
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(root: Path, file: str) -> Mapping[str, Any]:
+    """The object in a JSON file."""
+    try:
+        content = json.loads(read_text(root, file))
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(file, f"This file is not valid JSON ({error}). Copy or compute it anew.") from error
+    if not isinstance(content, dict):
+        raise RefusedError(file, "This JSON file does not hold an object. Copy or compute it anew.")
+    return content
+
+
+def read_numeric(
+    root: Path, file: str, *, delimiter: str = "\t", row_names: bool = False, columns: Sequence[str] = ()
+) -> NumericTable:
+    """Read a table of numbers with one header line.
+
+    Parameters
+    ----------
+    row_names
+        The first column names the rows; its header is ignored.
+    columns
+        Read only these, where they are there; the others may hold anything.
+
+    Notes
+    -----
+    ``n/a`` and the empty cell are missing (XCP-D 26.0 writes empty cells). XCP-D's multiverse suffix ``_hash-...`` is
+    taken off every column and row name.
+    """
+    lines = read_text(root, file).rstrip("\n").split("\n")
+    names = [_name(cell) for cell in lines[0].split(delimiter)]
+    body = lines[1:]
+    if not body:
+        raise RefusedError(file, "This file has a header and no rows. Compute it anew.", row=1)
+    if row_names:
+        names, rows, body = names[1:], *_split_names(body, delimiter)
+    else:
+        rows = []
+    _check_names(file, names)
+    _check_lengths(file, body, len(names), delimiter, shift=row_names)
+    chosen = [i for i, name in enumerate(names) if not columns or name in columns]
+    if not chosen:
+        raise RefusedError(
+            file, f"This file has none of the columns {', '.join(columns) or '(it has no data column)'}.", row=1
+        )
+    values = _parse(file, body, names, chosen, delimiter)
+    return NumericTable(file, tuple(names[i] for i in chosen), tuple(rows), values)
+
+
+def _name(cell: str) -> str:
+    return cell.strip().split("_hash-")[0]
+
+
+def _split_names(body: Sequence[str], delimiter: str) -> tuple[list[str], list[str]]:
+    parts = [line.partition(delimiter) for line in body]
+    return [_name(name) for name, _, _ in parts], [rest for _, _, rest in parts]
+
+
+def _check_names(file: str, names: Sequence[str]) -> None:
+    for position, name in enumerate(names, start=1):
+        if not name:
+            raise RefusedError(file, f"Column {position} has no name, so its values belong to no parcel.", row=1)
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RefusedError(file, "Two columns have this name, so it is not known which is meant.", row=1, column=twice)
+
+
+def _check_lengths(file: str, body: Sequence[str], n_columns: int, delimiter: str, *, shift: bool) -> None:
+    for row, line in enumerate(body, start=2):
+        found = line.count(delimiter) + 1
+        if found != n_columns:
+            expected = f"{n_columns + shift} cells as in the header, got {found + shift}"
+            raise RefusedError(file, f"This row is ragged: expected {expected}. The file may be cut off.", row=row)
+
+
+def _parse(file: str, body: Sequence[str], names: Sequence[str], chosen: Sequence[int], delimiter: str) -> Matrix:
+    if len(chosen) == len(names) and all(body):  # an empty line is a missing value of a one-column table
+        try:
+            return np.loadtxt(body, delimiter=delimiter, comments=None, ndmin=2, dtype=np.float64)
+        except ValueError:
+            pass  # a missing or a wrong cell: read cell by cell, to fill the one and to place the other
+    values = np.empty((len(body), len(chosen)))
+    for row, line in enumerate(body):
+        cells = line.split(delimiter)
+        for position, column in enumerate(chosen):
+            values[row, position] = _number(file, cells[column].strip(), row + 2, names[column])
+    return values
+
+
+def _number(file: str, cell: str, row: int, column: str) -> float:
+    if cell in _MISSING:
+        return np.nan
+    try:
+        if cell.isascii() and "_" not in cell:
+            return float(cell)
+    except ValueError:
+        pass
+    shown = cell if len(cell) <= 20 else cell[:20] + "..."
+    raise RefusedError(file, f"Expected a number, got '{shown}'.", row=row, column=column)
