@@ -18,7 +18,8 @@ Reason = str | Callable[[int], str]
 
 _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 _MISSING = ("", "n/a")
-_MISSING_NUMBER = (*_MISSING, "na", "nan")
+_SPELLED_MISSING = "(?i)^(na|nan)$"
+_NO_VALUE = "(?i)^(n/a|na|nan)?$"
 _MONTH = "jan feb mar mär apr may mai jun jul aug sep oct okt nov dec dez ene abr ago dic fév avr aoû déc"
 _DATE = re.compile(rf"\d{{1,4}}[-/.]\d{{1,2}}[-/.]\d{{1,4}}|\b({'|'.join(_MONTH.split())})[a-zé]*\b", re.IGNORECASE)
 DAY_FROM_DATE = (
@@ -72,10 +73,17 @@ class Rows:
             self.problems.append(Problem(self.file[row], int(self.line[row]), column, words, action))
 
 
+def _array(values: pa.Array) -> np.ndarray:
+    """An Arrow array without nulls as NumPy; by DLPack, as `to_numpy` would import pandas wherever it is installed."""
+    if pa.types.is_boolean(values.type):
+        return np.from_dlpack(pc.cast(values, pa.uint8())).astype(bool)
+    return np.from_dlpack(values)
+
+
 def coded(cells: pa.StringArray) -> tuple[np.ndarray, list[str]]:
     """Cells as indices into their distinct values."""
     encoded = cells.dictionary_encode()
-    return encoded.indices.to_numpy(zero_copy_only=False), encoded.dictionary.to_pylist()
+    return _array(encoded.indices), encoded.dictionary.to_pylist()
 
 
 def mapped(cells: pa.StringArray, f: Callable[[str], str | None]) -> np.ndarray:
@@ -110,9 +118,10 @@ def absent(values: np.ndarray) -> np.ndarray:
 def numbers(cells: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     """Numbers, with NaN for missing, and the mask of cells that are neither, [row]."""
     valid = pc.match_substring_regex(cells, _NUMBER)
-    values = pc.cast(pc.if_else(valid, cells, None), pa.float64()).to_numpy(zero_copy_only=False)
-    missing = pc.is_in(pc.utf8_lower(cells), value_set=pa.array(_MISSING_NUMBER))
-    fine = pc.or_(valid, missing).to_numpy(zero_copy_only=False)
+    is_number = _array(valid)
+    values = np.full(len(cells), np.nan)
+    values[is_number] = _array(pc.cast(cells.filter(valid), pa.float64()))
+    fine = is_number | _array(pc.match_substring_regex(cells, _NO_VALUE))
     wrong = ~fine | np.isinf(values)
     return np.where(wrong, np.nan, values), wrong
 
@@ -157,7 +166,7 @@ def read_column(
 def _numbers(cells: pa.StringArray, column: Column, rows: Rows, factor: float) -> np.ndarray:
     values, wrong = numbers(cells)
     _reject(wrong, column, rows, lambda row: not_a_number(cells[row].as_py(), column))
-    spelled = pc.is_in(pc.utf8_lower(cells), value_set=pa.array(["na", "nan"])).to_numpy(zero_copy_only=False)
+    spelled = _array(pc.match_substring_regex(cells, _SPELLED_MISSING))
     rows.note_once(spelled, column.name, lambda n: f'NA or NaN is read as missing (in {n} rows); BIDS writes "n/a".')
     return _within(values * factor, cells, column, rows)
 

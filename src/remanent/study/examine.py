@@ -6,8 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from remanent._errors import Problem
-from remanent.study.columns import Rows, read_column, texts
-from remanent.study.headers import Header, account_for_others, lacking, refuse_identifiers, sort_header
+from remanent.study.columns import Rows, coded, read_column, texts
+from remanent.study.headers import (
+    Header,
+    account_for_dates,
+    account_for_others,
+    account_for_ratings,
+    lacking,
+    refuse_identifiers,
+    sort_header,
+)
 from remanent.study.rules import RULES, Columns, Context, days_of_sessions, participant_ids, session_ids
 from remanent.study.schema import TableSpec, spellings
 from remanent.study.sidecars import Described, describe, read_sidecar
@@ -33,10 +41,15 @@ def examine(
     spec = described.spec
     readable = [name for name in (*spec.column, "session_id") if not np.isnan(described.factor.get(name, 1.0))]
     header = sort_header(sheet.header, readable)
-    problems = [*refuse_identifiers(header, file), *account_for_others(header, spec, file)]
+    problems = [
+        *refuse_identifiers(header, file),
+        *account_for_ratings(header, spec, file),
+        *account_for_dates(header, spec, file, lambda name: coded(sheet.column(name))[1]),
+    ]
     lack = lacking(header, spec, file, len(sheet))
     if lack:
         return None, (*problems, lack)
+    problems += account_for_others(header, spec, file)
     rows = Rows(sheet)
     columns = _columns(sheet, header, described, rows, context)
     if spec.name in RULES:

@@ -5,7 +5,7 @@ Nothing is read under a name that is not ours. What looks like something we coul
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -115,17 +115,45 @@ def refuse_identifiers(header: Header, file: str) -> list[Problem]:
 
 
 def account_for_others(header: Header, spec: TableSpec, file: str) -> list[Problem]:
-    """What can be said about columns kept without being interpreted: once per file, and once per instrument in it."""
+    """What can be said about the columns that are kept without being interpreted: once per file."""
     others = [name for name in header.others if not ("total" in spec.column and _is_item(name))]
-    problems = [
-        Problem(file, 1, names[0], _rating_advice(members, names, points), "used")
-        for members, (names, points) in _ratings(others).items()
-    ]
-    rated = {name for names, _ in _ratings(others).values() for name in names}
-    rest = [name for name in others if name not in rated]
-    if rest:
-        problems.append(Problem(file, 1, rest[0] if len(rest) == 1 else "", _rest_advice(rest, header, spec), "used"))
-    return problems
+    rest = [name for name in others if not instruments_in(name)[0]]
+    if not rest:
+        return []
+    words = f"{len(rest)} column{'s are' if len(rest) > 1 else ' is'} kept, not interpreted: {_grouped(rest)}."
+    for column in spec.columns:
+        like = None if column.name in header.ours else lookalike(column.name, rest)
+        words += f' If "{like}" is {column.name}, rename it.' if like else ""
+    return [Problem(file, 1, rest[0] if len(rest) == 1 else "", words + _belong_in_rows(rest, spec), "used")]
+
+
+def account_for_ratings(header: Header, spec: TableSpec, file: str) -> list[Problem]:
+    """Where ratings stand side by side in columns: how to write them in rows, once per instrument."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for name in header.others:
+        members, _ = instruments_in(name)
+        if members and not ("total" in spec.column and _is_item(name)):
+            found.setdefault(members, []).append(name)
+    return [Problem(file, 1, names[0], _rating_advice(members, names), "used") for members, names in found.items()]
+
+
+def account_for_dates(
+    header: Header, spec: TableSpec, file: str, cells: Callable[[str], Iterable[str]]
+) -> list[Problem]:
+    """Where a column seems to hold dates and no day is given: in how many forms they are written, and what to write.
+
+    `cells` gives the distinct cells of a column.
+    """
+    dated = lookalike("acq_time", header.others)
+    if dated is None or "day" not in spec.column or "day" in header.ours:
+        return []
+    forms = sorted({re.sub(r"\d", "#", text)[:20] for text in cells(dated)})
+    words = (
+        f'"{dated}" seems to hold dates, in {len(forms)} form{"s" * (len(forms) > 1)} ({_listed(forms, 4)}). Day and month '
+        "cannot be told apart for certain, so it is not read. Write day (a number), or in a sessions.tsv acq_time "
+        "(as 2024-05-31T09:30:00). The order of rows does not matter."
+    )
+    return [Problem(file, 1, dated, words, "used")]
 
 
 def _is_item(name: str) -> bool:
@@ -133,44 +161,29 @@ def _is_item(name: str) -> bool:
     return bool(re.fullmatch(r"(item|q)?[_-]?\d+[a-z]?", rest if members else name, re.IGNORECASE))
 
 
-def _ratings(names: Iterable[str]) -> dict[tuple[str, ...], tuple[list[str], list[str]]]:
-    """Columns that name an instrument: their names and the points in time they seem to mean, by instrument."""
-    found: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
-    for name in names:
-        members, point = instruments_in(name)
-        if members:
-            columns, points = found.setdefault(members, ([], []))
-            columns.append(name)
-            points.extend([point] if point else [])
-    return found
-
-
-def _rating_advice(members: tuple[str, ...], names: Sequence[str], points: Sequence[str]) -> str:
-    seem = f"{_listed(names)} seem{'s' if len(names) == 1 else ''} to hold ratings"
+def _rating_advice(members: tuple[str, ...], names: Sequence[str]) -> str:
+    points = list(dict.fromkeys(point for _, point in map(instruments_in, names) if point))
     which = members[0] if len(members) == 1 else f"<one of {', '.join(members)}>"
     when = f" at {_listed(points)}" if points else ""
     return (
-        f"Kept, not interpreted: {seem}{when}. A rating needs a row and a day: write phenotype/{which}.tsv with "
-        "participant_id, day (days since the last session of the index ECT course; without ECT, since the first "
-        "record) and total, one row per rating; or session_id for day, with the day of each session in "
-        "sub-<label>/sub-<label>_sessions.tsv."
+        f"{_listed(names)}: looks like ratings{when}, side by side; not interpreted. A rating needs a row and a day: write "
+        f"phenotype/{which}.tsv with participant_id, day (days since the last session of the index ECT course; without "
+        "ECT, since the first record) and total, one row per rating. Or session_id in place of day, with the day of each "
+        "session in sub-<label>/sub-<label>_sessions.tsv."
     )
 
 
-def _rest_advice(rest: Sequence[str], header: Header, spec: TableSpec) -> str:
-    groups: dict[str, list[str]] = {}
-    for name in rest:
-        groups.setdefault(name.partition(":")[0] if ":" in name else name, []).append(name)
-    shown = [group if len(members) == 1 else f"{group}: ({len(members)} columns)" for group, members in groups.items()]
-    words = (
-        f"{len(rest)} column{'s are' if len(rest) > 1 else ' is'} kept, not interpreted: {_listed(shown, quote='')}."
-    )
-    for column in (column for column in spec.columns if column.name not in header.ours):
-        like = lookalike(column.name, rest)
-        words += f' If "{like}" is {column.name}, rename it.' if like else ""
-    if spec.name == "sessions" and len(rest) >= _MANY:
-        words += f" {_AS_ROWS}"
-    return words
+def _grouped(names: Sequence[str]) -> str:
+    """Names in a list, those with one prefix (before a colon) together."""
+    groups: dict[str, int] = {}
+    for name in names:
+        group = name.partition(":")[0] + ":" if ":" in name else name
+        groups[group] = groups.get(group, 0) + 1
+    return _listed([group if n == 1 else f"{group} ({n} columns)" for group, n in groups.items()], quote="")
+
+
+def _belong_in_rows(names: Sequence[str], spec: TableSpec) -> str:
+    return f" {_AS_ROWS}" if spec.name == "sessions" and len(names) >= _MANY else ""
 
 
 def lookalike(column: str, names: Sequence[str]) -> str | None:
@@ -192,10 +205,11 @@ def lacking(header: Header, spec: TableSpec, file: str, rows: int) -> Problem | 
     rename = "".join(
         f' Rename "{found}" to "{name}" if that is what it holds.' for name, found in instead.items() if found
     )
-    have = _listed([*header.ours.values(), *header.others], quote="")
+    have = f"The file has: {_grouped([*header.ours.values(), *header.others])}."
     wanted = " and ".join(f'"{name}"' + (' (or "session_id")' if name == "day" else "") for name in needed)
-    words = f"Column {wanted} is missing, so none of the {rows} rows can be used. The file has: {have}.{rename}"
-    return Problem(file, 1, needed[0], f"{words}{_one_row_per_value(spec, needed)}", "refused")
+    words = f"Column {wanted} is missing, so none of the {rows} rows can be used. {have}{rename}"
+    advice = _one_row_per_value(spec, needed) + _belong_in_rows(header.others, spec)
+    return Problem(file, 1, needed[0], words + advice, "refused")
 
 
 def _one_row_per_value(spec: TableSpec, needed: Sequence[str]) -> str:

@@ -48,15 +48,15 @@ class Sheet:
 
     def column(self, name: str) -> pa.StringArray:
         """The cells of one column, [row]."""
-        return self.cells.take(pa.array(np.arange(self.header.index(name), len(self.cells), len(self.header))))
+        return self.cells.take(_indices(np.arange(self.header.index(name), len(self.cells), len(self.header))))
 
     def with_column(self, name: str, value: str) -> "Sheet":
         """The sheet with a first column that holds one value; a column that had this name loses it."""
         n, width = len(self), len(self.header)
-        cells = pa.concat_arrays([self.cells, pa.array([value], pa.string())])
+        cells = pa.concat_arrays([self.cells, _strings(value.encode(), np.array([0, len(value.encode())]))])
         order = np.insert(np.arange(n * width).reshape(n, width), 0, n * width, axis=1)
         header = (name, *("" if other == name else other for other in self.header))
-        return Sheet(header, cells.take(pa.array(order.ravel())), self.file, self.line)
+        return Sheet(header, cells.take(_indices(order)), self.file, self.line)
 
 
 def read_sheet(path: Path, file: str) -> tuple[Sheet | None, tuple[Problem, ...]]:
@@ -116,6 +116,16 @@ def stack(sheets: Sequence[Sheet]) -> Sheet:
         np.concatenate([sheet.file for sheet in sheets]),
         np.concatenate([sheet.line for sheet in sheets]),
     )
+
+
+# Arrow arrays are made from buffers: pa.array would import pandas wherever it is installed, half a second for nothing.
+def _indices(positions: np.ndarray) -> pa.Int64Array:
+    buffer = pa.py_buffer(np.ascontiguousarray(positions, np.int64))
+    return pa.Array.from_buffers(pa.int64(), positions.size, [None, buffer])
+
+
+def _strings(text: bytes | np.ndarray, offsets: np.ndarray) -> pa.StringArray:
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(text))
 
 
 def _refused(file: str, reason: str) -> Problem:
@@ -226,14 +236,13 @@ class _Lines:
         tabs = self._tabs[inside]
         cell_starts = np.sort(np.concatenate([starts, tabs + 1]), kind="stable")
         cell_ends = np.sort(np.concatenate([tabs, ends]), kind="stable")
-        offsets = np.concatenate([[0], np.cumsum(cell_ends - cell_starts)]).astype(np.int32)
+        offsets = np.concatenate([[0], np.cumsum(cell_ends - cell_starts)])
         step = np.zeros(len(self._data) + 1, np.int8)
         step[cell_starts] += 1
         step[cell_ends] -= 1
         kept = self._data[np.cumsum(step[:-1], dtype=np.int8).astype(bool)]
-        cells = pa.StringArray.from_buffers(len(cell_starts), pa.py_buffer(offsets), pa.py_buffer(kept))
         where = np.full(len(rows), file, dtype=object)
-        return Sheet(header, _tidy(cells, quoted=b'"' in self._text), where, self._number[rows])
+        return Sheet(header, _tidy(_strings(kept, offsets), quoted=b'"' in self._text), where, self._number[rows])
 
 
 def _tidy(cells: pa.StringArray, *, quoted: bool) -> pa.StringArray:
