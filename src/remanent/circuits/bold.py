@@ -27,6 +27,8 @@ class Bold:
     z
         Standardised series on the full time axis, zero at censored frames and in dropped parcels, [full_frame, parcel];
         None where only a matrix exists.
+    sd
+        Standard deviation of each parcel in the pipeline's unit, root mean square over runs, [parcel].
     kept
         Frames that hold data, [full_frame].
     n_frames
@@ -42,6 +44,7 @@ class Bold:
     labels: tuple[str, ...]
     r: Square
     z: Series | None
+    sd: Float[ndarray, " parcel"]
     kept: Bool[ndarray, " full_frame"]
     n_frames: int
     tr_s: float
@@ -91,7 +94,7 @@ def prepare(runs: Sequence[Run]) -> Bold:
     r[bad, :] = r[:, bad] = np.nan
     tr_s = placed[0][0].tr_s
     problem = "; ".join(dict.fromkeys(part.problem for _, part in placed if part.problem))
-    return Bold(labels, r, z, kept, n_frames, np.nan if tr_s is None else tr_s, dropped, problem)
+    return Bold(labels, r, z, _spread(placed, bad), kept, n_frames, np.nan if tr_s is None else tr_s, dropped, problem)
 
 
 def _place(run: Run, series: Series, labels: Sequence[str]) -> _Placed:
@@ -121,6 +124,11 @@ def _standardise(part: _Placed, bad: Bool[ndarray, " parcel"]) -> Float[ndarray,
     if values.size:
         z[np.ix_(part.kept, ~bad)] = (values - values.mean(axis=0)) / values.std(axis=0)
     return z
+
+
+def _spread(placed: Sequence[tuple[Run, _Placed]], bad: Bool[ndarray, " parcel"]) -> Float[ndarray, " parcel"]:
+    variances = [np.where(bad, 0.0, part.values[part.kept]).var(axis=0) for _, part in placed if part.kept.any()]
+    return np.sqrt(np.mean(variances, axis=0)) if variances else np.zeros(len(bad))
 
 
 def _coverage(run: Run, labels: Sequence[str]) -> Float[ndarray, " parcel"]:
@@ -163,4 +171,5 @@ def _from_matrix(run: Run) -> Bold:
     r[bad, :] = r[:, bad] = np.nan
     np.fill_diagonal(r, np.where(bad, np.nan, 1.0))
     kept = np.zeros(0, dtype=bool) if run.kept is None else run.kept
-    return Bold(run.labels, r, None, kept, int(kept.sum()), np.nan if run.tr_s is None else run.tr_s, dropped)
+    tr_s = np.nan if run.tr_s is None else run.tr_s
+    return Bold(run.labels, r, None, np.full(n_parcels, np.nan), kept, int(kept.sum()), tr_s, dropped)

@@ -1,4 +1,4 @@
-"""circuits.yaml as frozen values: read once, the only door to the package's circuit data."""
+"""circuits.yaml as frozen values: read once per process, the only door to the package's circuit data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +22,26 @@ class Sourced:
 
 
 @dataclass(frozen=True, slots=True)
+class Circuit:
+    """A named set of parcels: patterns by atlas family, and why some families cannot resolve it."""
+
+    meaning: str
+    mni: tuple[tuple[float, ...], ...]
+    source: str
+    parcels: Mapping[str, tuple[str, ...]]
+    unresolved: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One term of a signed score."""
+
+    sign: float
+    first: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True)
 class WeightScale:
     """Fixed scale of a connectome measure: weights enter as log(1 + w / scale)."""
 
@@ -33,14 +53,25 @@ class WeightScale:
 class Definitions:
     """Everything in circuits.yaml."""
 
-    networks: Mapping[str, str]
+    network_tokens: Mapping[str, Mapping[str, tuple[str, ...]]]
+    networks_unresolved: Mapping[str, str]
     atlas_preference: tuple[str, ...]
+    circuits: Mapping[str, Circuit]
+    connections: tuple[tuple[str, str], ...]
+    scores: Mapping[str, tuple[Edge, ...]]
+    timescales: tuple[str, ...]
     rules: Mapping[str, Sourced]
     volumes: Mapping[str, tuple[str, str]]
     thickness: Mapping[str, str]
     scan_rescan: Mapping[str, Sourced]
     weight_scales: Mapping[str, WeightScale]
+    length_measures: tuple[str, ...]
     frontolimbic: Mapping[str, tuple[str, ...]]
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the Yeo-7 networks, alphabetical."""
+        return tuple(sorted(self.network_tokens["schaefer"]))
 
     def rule(self, name: str) -> float:
         """Return the value of one rule."""
@@ -49,12 +80,23 @@ class Definitions:
 
 @cache
 def definitions() -> Definitions:
-    """Read circuits.yaml once per process."""
+    """Read circuits.yaml."""
     raw = yaml.safe_load(resources.files("remanent.circuits").joinpath("circuits.yaml").read_text(encoding="utf-8"))
     structure, connectome = raw["structure"], raw["connectome"]
     return Definitions(
-        networks=raw["networks"]["tokens"],
+        network_tokens={
+            family: {name: tuple(tokens) for name, tokens in raw["networks"][family].items()}
+            for family in ("schaefer", "gordon")
+        },
+        networks_unresolved=raw["networks"]["unresolved"],
         atlas_preference=tuple(raw["atlas_preference"]),
+        circuits={name: _circuit(entry) for name, entry in raw["circuits"].items()},
+        connections=tuple((min(pair), max(pair)) for pair in raw["connections"]),
+        scores={
+            name: tuple(Edge(float(sign), first, second) for sign, first, second in entry["edges"])
+            for name, entry in raw["scores"].items()
+        },
+        timescales=tuple(raw["timescales"]),
         rules=_sourced(raw["rules"]),
         volumes={name: (left, right) for name, (left, right) in structure["volumes"].items()},
         thickness=structure["thickness"],
@@ -63,7 +105,18 @@ def definitions() -> Definitions:
             name: WeightScale(float(scale["scale"]), float(scale.get("mu_scale", scale["scale"])))
             for name, scale in connectome["measures"].items()
         },
+        length_measures=tuple(connectome["lengths"]),
         frontolimbic={side: tuple(patterns) for side, patterns in connectome["frontolimbic"].items()},
+    )
+
+
+def _circuit(raw: Mapping[str, Any]) -> Circuit:
+    return Circuit(
+        meaning=raw["meaning"],
+        mni=tuple(tuple(float(x) for x in target) for target in raw["mni"]),
+        source=raw["source"],
+        parcels={family: tuple(str(pattern) for pattern in patterns) for family, patterns in raw["parcels"].items()},
+        unresolved=raw.get("unresolved", {}),
     )
 
 

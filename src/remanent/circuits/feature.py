@@ -1,5 +1,6 @@
 """The result of measuring a session: named values with their sampling error."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -24,3 +25,8 @@ class Feature:
     se: float
     usable: bool
     reason: str = ""
+
+
+def unavailable(name: str, reason: str) -> Feature:
+    """Return a feature that has no value, and why."""
+    return Feature(name, math.nan, math.nan, usable=False, reason=reason)

@@ -1,32 +1,26 @@
-"""Functional connectivity of networks, with the error of every value."""
+"""Functional connectivity of networks and circuits, with the error of every value."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import combinations_with_replacement
 
 import numpy as np
-from jaxtyping import Bool
-from numpy import ndarray
 
 from remanent._types import Square
-from remanent.circuits.atlas import network_members
+from remanent.circuits import graph
+from remanent.circuits.atlas import Members, Parcellation, Unavailable
 from remanent.circuits.bold import Bold
-from remanent.circuits.definitions import definitions
-from remanent.circuits.feature import Feature
-from remanent.circuits.sampling import LARGEST_R, Linear, Memory, memory, standard_error
+from remanent.circuits.definitions import Edge, definitions
+from remanent.circuits.feature import Feature, unavailable
+from remanent.circuits.sampling import LARGEST_R, Linear, Memory, standard_error
+
+Estimate = Linear | Unavailable
 
 
-@dataclass(frozen=True, slots=True)
-class _Unavailable:
-    reason: str
-
-
-def function_features(bold: Bold, problem: str) -> Iterator[Feature]:
-    """Everything measured from one session's BOLD; `problem` says why none of it may be used (empty: it may)."""
-    past = memory(bold)
-    for name, estimate in _estimates(bold):
-        if isinstance(estimate, _Unavailable):
-            yield Feature(name, np.nan, np.nan, usable=False, reason=estimate.reason)
+def function_features(bold: Bold, places: Parcellation, past: Memory | None, problem: str) -> Iterator[Feature]:
+    """Everything measured from one session's correlations; `problem` says why none of it may be used (empty: it may)."""
+    for name, estimate in _estimates(bold, places):
+        if isinstance(estimate, Unavailable):
+            yield unavailable(name, estimate.reason)
         else:
             yield _feature(name, estimate, bold, past, problem)
 
@@ -38,8 +32,8 @@ def fisher_z(r: Square) -> Square:
     return z
 
 
-def network_mean(z: Square, first: Bool[ndarray, " parcel"], second: Bool[ndarray, " parcel"]) -> Linear | None:
-    """Mean Fisher z over the pairs of two networks (or within one); None if too few pairs have a value."""
+def pair_mean(z: Square, first: Members, second: Members) -> Linear | None:
+    """Mean Fisher z over the pairs of two sets of parcels (or within one); None if too few pairs have a value."""
     rows, columns = np.flatnonzero(first), np.flatnonzero(second)
     block = z[np.ix_(rows, columns)]
     there = np.isfinite(block)
@@ -49,20 +43,65 @@ def network_mean(z: Square, first: Bool[ndarray, " parcel"], second: Bool[ndarra
     return Linear(float(block[there].mean()), rows, columns, there / there.sum())
 
 
-def _estimates(bold: Bold) -> Iterator[tuple[str, Linear | _Unavailable]]:
+def signed_mean(terms: Sequence[tuple[float, Linear]]) -> Linear:
+    """Mean of signed measures, (1/n) sum of sign times value."""
+    rows = np.unique(np.concatenate([term.rows for _, term in terms]))
+    columns = np.unique(np.concatenate([term.columns for _, term in terms]))
+    gradient = np.zeros((len(rows), len(columns)))
+    for sign, term in terms:
+        place = np.ix_(np.searchsorted(rows, term.rows), np.searchsorted(columns, term.columns))
+        gradient[place] += sign * term.gradient / len(terms)
+    value = sum(sign * term.value for sign, term in terms) / len(terms)
+    return Linear(value, rows, columns, gradient)
+
+
+def _estimates(bold: Bold, places: Parcellation) -> Iterator[tuple[str, Estimate]]:
     z = fisher_z(bold.r)
-    members = network_members(bold.labels)
-    for a, b in combinations_with_replacement(sorted(members), 2):
-        name = f"fc_{a}_{b}"
-        absent = [network for network in (a, b) if not members[network].any()]
-        if absent:
-            yield name, _Unavailable(f"this atlas has no parcel named after the network {absent[0]}")
-        else:
-            mean = network_mean(z, members[a], members[b])
-            yield name, mean or _Unavailable(_too_few(bold, members[a] | members[b]))
+    for a, b in combinations_with_replacement(definitions().networks, 2):
+        yield f"fc_{a}_{b}", _between(a, b, z, bold, places)
+    yield from _graph_estimates(z, places)
+    for a, b in definitions().connections:
+        yield f"fc_{a}_{b}", _between(a, b, z, bold, places)
+    for name, edges in definitions().scores.items():
+        yield f"score_{name}", _score(edges, z, bold, places)
 
 
-def _too_few(bold: Bold, involved: Bool[ndarray, " parcel"]) -> str:
+def _between(a: str, b: str, z: Square, bold: Bold, places: Parcellation) -> Estimate:
+    first, second = places.members(a), places.members(b)
+    if isinstance(first, Unavailable):
+        return first
+    if isinstance(second, Unavailable):
+        return second
+    if a == b and first.sum() < 2:
+        return Unavailable(f"this atlas has one parcel in {a}: there is no pair")
+    return pair_mean(z, first, second) or Unavailable(_too_few(bold, first | second))
+
+
+def _graph_estimates(z: Square, places: Parcellation) -> Iterator[tuple[str, Estimate]]:
+    networks = {name: members for name, members in places.networks.items() if not isinstance(members, Unavailable)}
+    missing = next((absent for absent in places.networks.values() if isinstance(absent, Unavailable)), None)
+    shares = {} if missing else graph.participation(z, networks)
+    none = Unavailable(_NO_WEIGHT)
+    yield "segregation_system", missing or graph.segregation(z, networks) or none
+    yield "q_yeo7", missing or graph.modularity(z, networks) or none
+    for name in definitions().networks:
+        yield f"participation_{name}", missing or shares.get(name) or none
+
+
+_NO_WEIGHT = "no positive connection within the networks"
+
+
+def _score(edges: Sequence[Edge], z: Square, bold: Bold, places: Parcellation) -> Estimate:
+    terms: list[tuple[float, Linear]] = []
+    for edge in edges:
+        term = _between(edge.first, edge.second, z, bold, places)
+        if isinstance(term, Unavailable):
+            return term
+        terms.append((edge.sign, term))
+    return signed_mean(terms)
+
+
+def _too_few(bold: Bold, involved: Members) -> str:
     lost = [label for label, mine in zip(bold.labels, involved, strict=True) if mine and label in bold.dropped]
     share = definitions().rule("minimum_pairs")
     if not lost:
@@ -76,7 +115,7 @@ def _feature(name: str, estimate: Linear, bold: Bold, past: Memory | None, probl
     if past is not None:
         reason = problem
     elif bold.n_frames:
-        reason = problem or f"no series, only a matrix: error for {bold.n_frames} independent frames, a lower bound"
+        reason = problem or f"no series, only a matrix: error as if {bold.n_frames} frames were independent, too small"
     else:
         reason = problem or "no series, only a matrix from an unknown number of frames: no error can be given"
     return Feature(name, estimate.value, se, usable=not problem, reason=reason)

@@ -1,0 +1,115 @@
+"""One structural connectome made comparable: log weights on a fixed scale, and the paths they allow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse.csgraph import shortest_path
+
+from remanent._types import Square
+from remanent.circuits.definitions import WeightScale, definitions
+from remanent.study.session import Connectome
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Matrices of one connectome, [parcel, parcel] in the order of `labels`, NaN where there is no value.
+
+    Attributes
+    ----------
+    weight
+        log(1 + w / scale), 0 where no streamline runs.
+    path_length
+        Shortest path over edges of length 1 / weight; NaN where no path exists.
+    communicability
+        Communicability of the weights; NaN for parcels without any connection.
+    distance_mm
+        Shortest path over mean streamline lengths (mm); None where the pipeline wrote no lengths.
+    """
+
+    labels: tuple[str, ...]
+    weight: Square
+    path_length: Square
+    communicability: Square
+    distance_mm: Square | None
+
+    def ordered(self, matrix: Square, labels: Sequence[str]) -> Square:
+        """Return `matrix` in the order of other labels; NaN for parcels this connectome does not have."""
+        position = {label: i for i, label in enumerate(self.labels)}
+        there = [i for i, label in enumerate(labels) if label in position]
+        index = [position[labels[i]] for i in there]
+        result = np.full((len(labels), len(labels)), np.nan)
+        result[np.ix_(there, there)] = matrix[np.ix_(index, index)]
+        return result
+
+
+def wire(connectomes: Sequence[Connectome], atlas: str) -> Wiring | None:
+    """Build the wiring of a session from its connectomes on one atlas; None if none has a known weight.
+
+    The weight is the measure that stands first in circuits.yaml, the same for every session of a study that has it.
+    """
+    mine = [connectome for connectome in connectomes if connectome.atlas == atlas]
+    weights = _first(mine, tuple(definitions().weight_scales))
+    if weights is None:
+        return None
+    weight = log_weight(weights, definitions().weight_scales[weights.measure])
+    lengths = _first(mine, definitions().length_measures)
+    distance = None
+    if lengths is not None and lengths.labels == weights.labels:
+        distance = distances(np.where(np.nan_to_num(weight) > 0, symmetric(lengths.weights), 0.0))
+    return Wiring(weights.labels, weight, distances(reciprocal(weight)), communicability(weight), distance)
+
+
+def log_weight(connectome: Connectome, scale: WeightScale) -> Square:
+    """Return log(1 + w / scale), [parcel, parcel].
+
+    NaN on the diagonal and where a weight is missing or negative. The scale is a constant of the measure, so that a
+    visit's value never depends on that visit's largest weight.
+    """
+    w = symmetric(connectome.weights)
+    return np.log1p(w / (scale.with_mu if connectome.mu_applied else scale.plain))
+
+
+def symmetric(matrix: Square) -> Square:
+    """Mean of both triangles; NaN on the diagonal and where either entry is missing, infinite or negative."""
+    mean = (matrix + matrix.T) / 2
+    valid = np.isfinite(matrix) & (matrix >= 0)
+    mean = np.where(valid & valid.T, mean, np.nan)
+    np.fill_diagonal(mean, np.nan)
+    return mean
+
+
+def reciprocal(weight: Square) -> Square:
+    """Length of each edge, 1 / weight; 0 (no edge) where the weight is 0 or missing."""
+    there = np.nan_to_num(weight) > 0
+    return np.where(there, 1 / np.where(there, weight, 1.0), 0.0)
+
+
+def distances(length: Square) -> Square:
+    """Shortest path between all parcels over edges of the given length (0 or NaN: no edge); NaN where none, diagonal too."""
+    reached = shortest_path(np.nan_to_num(length), method="FW", directed=False)
+    reached[~np.isfinite(reached)] = np.nan
+    np.fill_diagonal(reached, np.nan)
+    return reached
+
+
+def communicability(weight: Square) -> Square:
+    r"""Communicability exp(D^{-1/2} W D^{-1/2}), D the strengths (Crofts & Higham 2009, doi:10.1098/rsif.2008.0484).
+
+    NaN on the diagonal and for parcels without a connection, which other tools divide by zero for.
+    """
+    w = np.nan_to_num(weight)
+    strength = w.sum(axis=1)
+    there = np.flatnonzero(strength > 0)
+    scale = 1 / np.sqrt(strength[there])
+    values, vectors = np.linalg.eigh(w[np.ix_(there, there)] * np.outer(scale, scale))
+    result = np.full(w.shape, np.nan)
+    result[np.ix_(there, there)] = (vectors * np.exp(values)) @ vectors.T
+    np.fill_diagonal(result, np.nan)
+    return result
+
+
+def _first(connectomes: Sequence[Connectome], order: Sequence[str]) -> Connectome | None:
+    rank = {measure: i for i, measure in enumerate(order)}
+    known = [connectome for connectome in connectomes if connectome.measure in rank]
+    return min(known, key=lambda connectome: rank[connectome.measure], default=None)
