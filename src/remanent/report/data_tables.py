@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from remanent._errors import Problem
+from remanent._errors import Action, Problem
 from remanent.report.views import (
     CohortRow,
+    Forecast,
     Forecasts,
     Indicator,
     Interval,
@@ -19,11 +20,9 @@ from remanent.report.views import (
     Timeline,
 )
 from remanent.report.words import (
-    ADVICE,
-    clean,
-    count,
     day_label,
     fraction_interval,
+    listing,
     number,
     percent,
     percent_interval,
@@ -100,23 +99,21 @@ def state_table(states: States) -> DataTable:
 
 def forecast_table(forecasts: Forecasts) -> DataTable:
     """Return the probability of relapse within 28, 91, 182 and 364 days under each plan."""
-    rows = [
-        (
-            plan.label,
-            *(percent_interval(at(plan.horizon_days, (plan.mean, plan.lower, plan.upper), h)) for h in HORIZONS_DAYS),
-        )
-        for plan in forecasts.plans
-    ]
+    rows = [(plan.label, *(risk(plan, horizon) for horizon in HORIZONS_DAYS)) for plan in forecasts.plans]
     heads = ("Plan", *(f"within {span_label(h)}" for h in HORIZONS_DAYS))
     return table("Probability of relapse: mean (90 % interval)", heads, rows)
 
 
 def at(days: np.ndarray, curves: Sequence[np.ndarray], horizon: float) -> Interval:
-    """Return mean, lower and upper of a curve at a horizon, NaN beyond its end."""
-    values = [
-        float(np.interp(horizon, days, curve, left=np.nan, right=np.nan)) if len(days) else np.nan for curve in curves
-    ]
-    return Interval(*values)
+    """Return mean, lower and upper of a curve at a horizon (linear between its points), NaN beyond its end."""
+    if not len(days):
+        return Interval(np.nan, np.nan, np.nan)
+    return Interval(*(float(np.interp(horizon, days, curve, left=np.nan, right=np.nan)) for curve in curves))
+
+
+def risk(plan: Forecast, horizon: float) -> str:
+    """Return the probability of relapse within a horizon under a plan, with its 90 % interval."""
+    return percent_interval(at(plan.horizon_days, (plan.mean, plan.lower, plan.upper), horizon))
 
 
 def remanence_table(remanence: Remanence) -> DataTable:
@@ -192,24 +189,22 @@ def completeness_table(rows: Sequence[CohortRow]) -> DataTable:
     body = []
     for kind in kinds:
         n = np.array([row.counts.get(kind, 0) for row in rows])
-        body.append(
-            (
-                clean(kind),
-                f"{int((n > 0).sum())} of {len(rows)}",
-                number(float(np.median(n))),
-                f"{n.min()} to {n.max()}",
-            )
-        )
+        any_of = f"{int((n > 0).sum())} of {len(rows)}"
+        body.append((kind, any_of, number(float(np.median(n))), f"{n.min()} to {n.max()}"))
     return table("Data per patient", ("Kind", "Patients with any", "Median per patient", "Range"), body)
 
 
-def advice_counts(rows: Sequence[CohortRow]) -> list[tuple[str, str, int]]:
-    """Return (code, words, number of patients) for each kind of advice, most urgent first."""
-    n = Counter(row.advice for row in rows)
-    return [(code, words, n[code]) for code, words in ADVICE.items()]
-
-
 def problem_sentence(problems: Sequence[Problem]) -> str:
-    """Return how many things were refused, set aside and used with a doubt."""
+    """Return how many rows, columns or files were refused, set aside and used with a doubt."""
     n = Counter(p.action for p in problems)
-    return f"{count(n['refused'], 'thing')} refused, {n['set_aside']} set aside, {n['used']} used with a doubt."
+    kinds: tuple[tuple[Action, str], ...]
+    kinds = (("refused", "refused"), ("set_aside", "set aside"), ("used", "used with a doubt"))
+    said = [f"{n[action]} {label}" for action, label in kinds if n[action]]
+    return f"Rows, columns or files: {listing(said)}." if said else "Nothing."
+
+
+def count_table(rows: Sequence[CohortRow]) -> DataTable:
+    """Return how many of each kind of data every patient has."""
+    kinds = list(dict.fromkeys(kind for row in rows for kind in row.counts))
+    body = [(row.participant_id, *(str(row.counts.get(kind, 0)) for kind in kinds)) for row in rows]
+    return table("Data of each patient (number)", ("Patient", *kinds), body)

@@ -79,22 +79,18 @@ def draw_lanes(rows: Sequence[Lane], axis: Axes) -> None:
         lane.draw(axis, y)
 
 
-def _points(axis: Axes, days: Sequence[float], y: float, marker: str, size: float, colour: str) -> None:
-    style = {"marker": marker, "markersize": size, "color": colour, "markeredgewidth": 1.5 if marker == "x" else 0.8}
-    axis.plot(days, np.full(len(days), y), linestyle="none", zorder=3, **style)
-
-
 def _draw_ect(sessions: Sequence[EctSession], axis: Axes, y: float) -> None:
     for k, placement in enumerate(dict.fromkeys(session.placement for session in sessions)):
         days = [session.day for session in sessions if session.placement == placement]
         colour = theme.SEQUENCE[k % len(theme.SEQUENCE)]
         axis.vlines(days, y - 0.34, y + 0.36, color=colour, linewidth=1.2, zorder=3)
-        _points(axis, days, y - 0.32, theme.MARKERS[k % len(theme.MARKERS)], 2.6, colour)
+        theme.points(axis, days, np.full(len(days), y - 0.32), theme.MARKERS[k % len(theme.MARKERS)], 2.6, colour)
 
 
 def _draw_scans(scans: Sequence[Scan], axis: Axes, y: float) -> None:
-    _points(axis, [scan.day for scan in scans if scan.usable], y, "D", 5.5, theme.INK)
-    _points(axis, [scan.day for scan in scans if not scan.usable], y, "x", 6, theme.VERMILLION)
+    for usable, marker, size, colour in ((True, "D", 5.5, theme.INK), (False, "x", 6, theme.VERMILLION)):
+        days = [scan.day for scan in scans if scan.usable is usable]
+        theme.points(axis, days, np.full(len(days), y), marker, size, colour)
 
 
 def _draw_events(events: Sequence[Event], axis: Axes, y: float) -> None:
@@ -102,7 +98,7 @@ def _draw_events(events: Sequence[Event], axis: Axes, y: float) -> None:
     for event in events:
         colour = theme.RED_TEXT if event.event == "relapse" else theme.INK
         late = event.day > lower + 0.75 * (upper - lower)
-        _points(axis, [event.day], y, "X", 6, colour)
+        theme.points(axis, [event.day], [y], "X", 6, colour)
         place = {"ha": "right" if late else "left", "va": "center", "fontsize": 8.5}
         theme.note(
             axis,

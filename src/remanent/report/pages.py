@@ -55,11 +55,10 @@ def render_patient(view: PatientView) -> str:
 
     What data do not inform is said in words and shown in no number: neither a prior nor a fit that did not converge passes for a finding.
     """
-    headline = _headline(view)
     return _page(
         "patient.html",
         view=view,
-        headline=headline,
+        headline=_headline(view),
         timeline=_timeline(view),
         forecasts=_forecasts(view),
         remanence=_remanence(view),
@@ -99,27 +98,18 @@ def _headline(view: PatientView) -> list[tuple[str, str]]:
     """Return (plan, probability of relapse within the headline horizon) where data inform it."""
     if not words.under_fit(view.forecasts.basis, view.fit).informed:
         return []
-    horizon = view.headline_horizon_days
-    return [
-        (plan.label, words.percent_interval(tables.at(plan.horizon_days, (plan.mean, plan.lower, plan.upper), horizon)))
-        for plan in view.forecasts.plans
-    ]
+    return [(plan.label, tables.risk(plan, view.headline_horizon_days)) for plan in view.forecasts.plans]
 
 
 def _timeline(view: PatientView) -> Picture:
     states = view.states if words.under_fit(view.states.basis, view.fit).informed else None
-    summary = summaries.timeline_summary(view.timeline, view.states if states is not None else type(view.states)())
+    summary = summaries.timeline_summary(view.timeline, states)
     data = tables.timeline_tables(view.timeline)
     if states is not None and states.days.size:
         data.append(tables.state_table(states))
-    figure = plot_timeline(view.timeline, states)
+    caption = _timeline_caption(view.timeline, drawn=states is not None)
     return _picture(
-        figure,
-        "timeline",
-        f"Course of {view.participant_id}",
-        _timeline_caption(view.timeline, drawn=states is not None),
-        summary,
-        data,
+        plot_timeline(view.timeline, states), "timeline", f"Course of {view.participant_id}", caption, summary, data
     )
 
 
@@ -151,9 +141,10 @@ def _forecasts(view: PatientView) -> Section:
     if not basis.informed or not view.forecasts.plans:
         return _unsaid(basis)
     data = tables.forecast_table(view.forecasts)
-    caption = f"Probability of relapse from today ({words.day_label(view.timeline.today)}) under each plan: mean and 90 % band; the other plans in grey for comparison."
+    today = words.day_label(view.timeline.today)
+    caption = f"Probability of relapse, counted from today, {today}, under each plan: mean and 90 % band. Grey: the other plans."
     summary = summaries.forecast_summary(view.forecasts, view.headline_horizon_days)
-    picture = _picture(plot_forecasts(view.forecasts), "forecasts", "Relapse forecast by plan", caption, summary, ())
+    picture = _picture(plot_forecasts(view.forecasts), "forecasts", "Relapse forecast by plan", caption, summary)
     return Section("", words.sentence(basis.reason), picture, (data,))
 
 
@@ -161,15 +152,9 @@ def _remanence(view: PatientView) -> Section:
     basis = words.under_fit(view.remanence.basis, view.fit)
     if not basis.informed or not view.remanence.horizon_days:
         return _unsaid(basis)
-    caption = "What remains after all drugs are withdrawn today. Left: the fraction of today's function. Right: the probability of no relapse. Means with 90 % intervals."
-    picture = _picture(
-        plot_remanence(view.remanence),
-        "remanence",
-        "Remanence and hold",
-        caption,
-        summaries.remanence_summary(view.remanence),
-        (),
-    )
+    caption = "What remains after all drugs are withdrawn today (mean, 90 % interval). Left: of the function. Right: the probability of no relapse."
+    summary = summaries.remanence_summary(view.remanence)
+    picture = _picture(plot_remanence(view.remanence), "remanence", "Remanence and hold", caption, summary)
     return Section("", words.sentence(basis.reason), picture, (tables.remanence_table(view.remanence),))
 
 
@@ -182,38 +167,23 @@ def _mechanism_section(mechanisms: Mechanisms, fit: FitStatus, whose: str) -> Se
     if not basis.informed:
         return _unsaid(basis)
     caption = f"Probability of each way the medication could act, for this {whose}, beside what was assumed before seeing any data (prior)."
-    picture = _picture(
-        plot_mechanisms(mechanisms),
-        "mechanisms",
-        "Mechanism of action against its prior",
-        caption,
-        summaries.mechanism_summary(mechanisms),
-        (),
-    )
-    return Section("", words.sentence(basis.reason), picture, (tables.mechanism_table(mechanisms),))
+    summary, data = summaries.mechanism_summary(mechanisms), [tables.mechanism_table(mechanisms)]
+    picture = _picture(plot_mechanisms(mechanisms), "mechanisms", "Mechanisms and their prior", caption, summary, data)
+    return Section("", words.sentence(basis.reason), picture)
 
 
 def _indicators(view: PatientView) -> Section:
     if not view.indicators:
         return Section("No feature of this patient's scans was measured.")
-    data = tables.indicator_table(view.indicators)
     caption = (
-        "What the scans showed (dot, with its 90 % sampling interval) against what the fitted model expects (dashed, with its 90 % band). Crosses: values the model did not use."
-        + (
-            f" The first {MOST_INDICATORS} of {len(view.indicators)} features; the table has all."
-            if len(view.indicators) > MOST_INDICATORS
-            else ""
-        )
+        "What the scans showed (dots, with 90 % sampling intervals) against what the fitted model expects (dashed, with its 90 % band). "
+        "Crosses: values the model did not use."
     )
-    picture = _picture(
-        plot_indicators(view.indicators, view.timeline),
-        "features",
-        "Features, observed and fitted",
-        caption,
-        summaries.indicator_summary(view.indicators),
-        (data,),
-    )
-    return Section("", "", picture)
+    if len(view.indicators) > MOST_INDICATORS:
+        caption += f" The first {MOST_INDICATORS} of {len(view.indicators)} features; the table has all."
+    summary, data = summaries.indicator_summary(view.indicators), [tables.indicator_table(view.indicators)]
+    figure = plot_indicators(view.indicators, view.timeline)
+    return Section("", "", _picture(figure, "features", "Features, observed and fitted", caption, summary, data))
 
 
 # ---------------------------------------------------------------------------------------------------- the cohort's sections
@@ -228,12 +198,9 @@ def _follow_up(view: CohortView) -> Section:
     if not view.rows:
         return Section("No patient on record.")
     caption = "Follow-up of every patient: the line runs from the first record to the last."
+    summary, data = summaries.follow_up_summary(view), [tables.count_table(view.rows)]
     return Section(
-        "",
-        "",
-        _picture(
-            plot_follow_up(view), "follow-up", "Follow-up of every patient", caption, summaries.cohort_summary(view), ()
-        ),
+        "", "", _picture(plot_follow_up(view), "follow-up", "Follow-up of every patient", caption, summary, data)
     )
 
 
@@ -242,12 +209,14 @@ def _holds(view: CohortView) -> Section:
     if not basis.informed:
         return _unsaid(basis)
     if all(row.hold is None for row in view.rows):
-        return Section(
-            "These data cannot say who would hold without drugs: no patient's data move the estimate away from what the model assumed (its prior)."
-        )
-    caption = f"Hold: probability of no relapse within {words.span_label(view.horizon_days)} if all drugs were withdrawn at the last record; mean and 90 % interval. Patients whose data do not inform it are left out."
+        return _unsaid(Basis("prior", "no patient's data move the estimate of who would hold without drugs"))
+    span = words.span_label(view.horizon_days)
+    caption = (
+        f"Hold: probability of no relapse within {span} if all drugs were withdrawn at the last record (mean, 90 % interval). "
+        "Patients whose data do not inform it are left out."
+    )
     return Section(
-        "", "", _picture(plot_holds(view), "holds", "Hold by patient", caption, summaries.hold_summary(view), ())
+        "", "", _picture(plot_holds(view), "holds", "Hold by patient", caption, summaries.hold_summary(view))
     )
 
 
@@ -259,18 +228,17 @@ def _unsaid(basis: Basis) -> Section:
     return Section(words.cannot_say(shown))
 
 
-def _picture(figure: Figure, name: str, title: str, caption: str, summary: str, data: Sequence[DataTable]) -> Picture:
+def _picture(
+    figure: Figure, name: str, title: str, caption: str, summary: str, data: Sequence[DataTable] = ()
+) -> Picture:
     return Picture(name, Markup(svg(figure, name, title, summary)), caption, summary, tuple(data))  # noqa: S704 - matplotlib escaped the text
 
 
 def _provenance(made: Provenance) -> list[tuple[str, str]]:
     seed = "" if made.seed is None else str(made.seed)
     fixed = [("Run at", made.run_at), ("Snapshot of the record", made.snapshot_id), ("Random seed", seed)]
-    return [
-        (name, value)
-        for name, value in [*fixed, *made.versions.items(), *made.sources.items(), *made.settings.items()]
-        if value
-    ]
+    pairs = [*fixed, *made.versions.items(), *made.sources.items(), *made.settings.items()]
+    return [(name, value) for name, value in pairs if value]
 
 
 def _fit_sentence(fit: FitStatus) -> str:
@@ -299,11 +267,9 @@ def _environment() -> Environment:
     environment.filters.update(
         day=words.day_label,
         span=words.span_label,
-        percent=words.percent,
         percent_interval=words.percent_interval,
         sentence=words.sentence,
         page_name=page_name,
-        count=words.count,
     )
     environment.globals["css"] = Markup((TEMPLATES / "page.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
     environment.tests["known"] = lambda x: isinstance(x, (int, float)) and math.isfinite(x)

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from remanent.report.data_tables import at
+from remanent.report.data_tables import risk
 from remanent.report.views import CohortView, Forecasts, Indicator, Mechanisms, Remanence, Series, States, Timeline
 from remanent.report.words import (
     ADVICE,
@@ -20,7 +20,7 @@ from remanent.report.words import (
 )
 
 
-def timeline_summary(timeline: Timeline, states: States) -> str:
+def timeline_summary(timeline: Timeline, states: States | None = None) -> str:
     """Return the course in a few sentences: what was given, what was observed, first and last values, what happened."""
     parts = [
         _ect(timeline),
@@ -29,7 +29,7 @@ def timeline_summary(timeline: Timeline, states: States) -> str:
         _scans(timeline),
         _events(timeline),
     ]
-    if states.basis.informed and states.days.size:
+    if states is not None and states.basis.informed and states.days.size:
         last = f"{number(float(states.function_mean[-1]), 2)} and structure at {number(float(states.structure_mean[-1]), 2)}"
         parts.append(
             f"On {day_label(float(states.days[-1]))} the model puts function at {last} (0: before treatment, 1: the mean gain after ECT)."
@@ -82,10 +82,7 @@ def _events(timeline: Timeline) -> str:
 
 def forecast_summary(forecasts: Forecasts, horizon_days: float) -> str:
     """Return the probability of relapse within one horizon under each plan."""
-    said = [
-        f"{plan.label}: {percent_interval(at(plan.horizon_days, (plan.mean, plan.lower, plan.upper), horizon_days))}"
-        for plan in forecasts.plans
-    ]
+    said = [f"{plan.label}: {risk(plan, horizon_days)}" for plan in forecasts.plans]
     return f"Probability of relapse within {span_label(horizon_days)}, mean and 90 % interval. {'; '.join(said)}."
 
 
@@ -94,10 +91,8 @@ def remanence_summary(remanence: Remanence) -> str:
     if not remanence.horizon_days:
         return ""
     span = span_label(remanence.horizon_days[-1])
-    return (
-        f"{span} after all drugs are withdrawn, {fraction_interval(remanence.remanence[-1])} of today's function remains, and the probability of having had no relapse is "
-        f"{percent_interval(remanence.hold[-1])}; 90 % intervals."
-    )
+    kept, hold = fraction_interval(remanence.remanence[-1]), percent_interval(remanence.hold[-1])
+    return f"{span} after all drugs are withdrawn, {kept} of today's function remains, and the probability of no relapse by then is {hold}."
 
 
 def mechanism_summary(mechanisms: Mechanisms) -> str:
@@ -120,7 +115,7 @@ def indicator_summary(indicators: tuple[Indicator, ...]) -> str:
         spread = np.sqrt(np.nan_to_num(i.se) ** 2 + np.nan_to_num(i.fitted_sd) ** 2)
         used += int(use.sum())
         outside += int((use & (np.abs(i.observed - i.fitted) > 1.645 * spread)).sum())
-    return f"{count(len(indicators), 'feature')}, {count(used, 'value')} used; {outside} outside the interval that should hold 90 % of them."
+    return f"{count(len(indicators), 'feature')}, {count(used, 'value')} used; {outside} outside the interval that should hold 9 in 10."
 
 
 def cohort_summary(cohort: CohortView) -> str:
@@ -128,6 +123,17 @@ def cohort_summary(cohort: CohortView) -> str:
     n = Counter(row.advice for row in cohort.rows)
     said = [f"{n[code]} {words.split(':')[0].split(',')[0].lower()}" for code, words in ADVICE.items() if n[code]]
     return f"{count(len(cohort.rows), 'patient')}: {listing(said)}." if cohort.rows else "No patient on record."
+
+
+def follow_up_summary(cohort: CohortView) -> str:
+    """Return how long patients were followed and how many relapsed or left."""
+    lasts = np.array([row.today for row in cohort.rows if np.isfinite(row.today)])
+    n = Counter(kind for row in cohort.rows for kind, days in row.visits.items() if days)
+    if not lasts.size:
+        return "No dated record."
+    first, middle, last = (day_label(float(f(lasts))) for f in (np.min, np.median, np.max))
+    length = f"Last records run from {first} to {last}, median {middle}."
+    return f"{count(len(cohort.rows), 'patient')}. {length} {n['relapse']} relapsed, {n['dropout']} dropped out."
 
 
 def hold_summary(cohort: CohortView) -> str:

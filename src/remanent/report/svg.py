@@ -1,6 +1,7 @@
 """A matplotlib figure as inline SVG: small, deterministic, text selectable, named for screen readers.
 
-matplotlib's SVG carries ids that collide when two figures share a page, a style sheet that would leak into it, and six decimals nobody sees.
+matplotlib's own SVG carries ids that collide when two figures share a page, a style sheet that would leak into it,
+a style on every one of a thousand markers, and six decimals nobody sees.
 """
 
 import re
@@ -16,14 +17,17 @@ from matplotlib.figure import Figure
 from remanent.report.words import clean
 
 _FONTS = "system-ui, sans-serif"
-
 _OUTPUT: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "remanent", "text.parse_math": False}
 _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
+
 _ROOT = re.compile(r"<svg [^>]*?viewBox=\"([^\"]+)\"[^>]*>")
 _STYLESHEET = re.compile(r"<defs>\s*<style[^>]*>[^<]*</style>\s*</defs>")
 _TAG = re.compile(r"<[a-zA-Z][^>]*>")
 _REFERENCE = re.compile(r"(?:url\(#|href=\"#)([\w.-]+)")
+_ID = re.compile(r' id="([^"]+)"')
 _NUMBER = re.compile(r"-?\d+\.\d{2,}")
+_NO_ROTATION = re.compile(r' transform="rotate\(-0 [^)]*\)"')
+_MARKERS = re.compile(r'<g([^>]*)>(<use [^>]*? style="([^"]*)"/>(?:<use [^>]*? style="\3"/>)+)</g>')
 
 
 def svg(figure: Figure, key: str, title: str, description: str) -> str:
@@ -46,15 +50,17 @@ def svg(figure: Figure, key: str, title: str, description: str) -> str:
     if root is None:
         raise ValueError("matplotlib wrote no <svg> element with a viewBox")
     body = _STYLESHEET.sub("", raw[root.end() :])
-    used = frozenset(_REFERENCE.findall(body))
-    body = _TAG.sub(lambda tag: _tidy(tag.group(), key, used), body)
+    short = {name: f"{key}-{k}" for k, name in enumerate(dict.fromkeys(_REFERENCE.findall(body)))}
+    body = _TAG.sub(lambda tag: _tidy(tag.group(), short), body)
     body = re.sub(r">\s*\n\s*<", "><", body).strip()
+    body = _MARKERS.sub(_style_once, body)
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{root.group(1)}" role="img" aria-labelledby="{key}-title {key}-desc"'
-        ' stroke-linejoin="round" stroke-linecap="butt">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{root.group(1)}" role="img"'
+        f' aria-labelledby="{key}-title {key}-desc" stroke-linejoin="round" stroke-linecap="butt">'
+        f'<title id="{key}-title">{escape(clean(title, 200))}</title>'
+        f'<desc id="{key}-desc">{escape(clean(description, 4000))}</desc>'
     )
-    names = f'<title id="{key}-title">{escape(clean(title, 200))}</title><desc id="{key}-desc">{escape(clean(description, 4000))}</desc>'
-    return head + names + body
+    return head + body
 
 
 def _draw(figure: Figure) -> str:
@@ -66,12 +72,16 @@ def _draw(figure: Figure) -> str:
     return target.getvalue()
 
 
-def _tidy(tag: str, key: str, used: frozenset[str]) -> str:
-    tag = re.sub(r' id="([^"]+)"', lambda m: f' id="{key}-{m.group(1)}"' if m.group(1) in used else "", tag)
-    tag = tag.replace("xlink:href", "href").replace("url(#", f"url(#{key}-").replace('href="#', f'href="#{key}-')
-    tag = tag.replace("'DejaVu Sans'", _FONTS)
-    tag = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", tag)
+def _tidy(tag: str, short: dict[str, str]) -> str:
+    tag = _ID.sub(lambda m: f' id="{short[m[1]]}"' if m[1] in short else "", tag)
+    tag = _REFERENCE.sub(lambda m: m[0].removesuffix(m[1]) + short[m[1]], tag).replace("xlink:href", "href")
+    tag = _NO_ROTATION.sub("", tag.replace("'DejaVu Sans'", _FONTS))
     return _NUMBER.sub(_two_decimals, tag).replace("\n", "")
+
+
+def _style_once(group: re.Match[str]) -> str:
+    attributes, markers, style = group.groups()
+    return f'<g{attributes} style="{style}">' + markers.replace(f' style="{style}"', "") + "</g>"
 
 
 def _two_decimals(number: re.Match[str]) -> str:

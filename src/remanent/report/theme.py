@@ -1,14 +1,16 @@
 """How figures look: one set-up for all of them, colours that colour-blind readers can tell apart, and never colour alone.
 
-Colours: Okabe and Ito, Color Universal Design (2008), https://jfly.uni-koeln.de/color/.
+Colours: Okabe and Ito, Color Universal Design (2008), jfly.uni-koeln.de/color.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from textwrap import wrap
 from typing import Any, ParamSpec
 
 import numpy as np
+from cycler import cycler
 from jaxtyping import Float
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -19,7 +21,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from remanent.report.views import Basis
 from remanent.report.words import clean, minus, week
 
-INK, SOFT, FAINT = "#1c2430", "#556070", "#d9dee5"
+INK, SOFT, GREY, FAINT = "#1c2430", "#556070", "#b4bcc6", "#d9dee5"
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
 RED_TEXT, GREEN_TEXT = "#a63603", "#00664a"  # vermillion and green, dark enough for text (4.5:1 on white)
 SEQUENCE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
@@ -33,7 +35,7 @@ DASHES: tuple[tuple[float, tuple[float, ...]], ...] = (
 MARKERS = ("o", "s", "^", "D", "v", "P")
 PLAN_STYLE: dict[Any, Any] = {"continue": (BLUE, 0), "taper": (GREEN, 1), "stop": (VERMILLION, 2)}
 
-WIDTH_IN, LEFT_IN, RIGHT_IN = 9.6, 1.8, 0.2
+WIDTH_IN, LEFT_IN, RIGHT_IN = 9.6, 2.0, 0.2
 
 _STYLE: dict[Any, Any] = {
     "font.size": 9.5,
@@ -43,6 +45,7 @@ _STYLE: dict[Any, Any] = {
     "axes.edgecolor": SOFT,
     "axes.labelcolor": INK,
     "axes.linewidth": 0.7,
+    "axes.prop_cycle": cycler(color=[INK]),  # every colour is chosen; a long cycle is only copied
     "axes.facecolor": "none",
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -104,18 +107,35 @@ def note(axes: Axes, text: str, at: tuple[float, float], offset: tuple[float, fl
     axes.annotate(text, at, offset, xycoords=coords, textcoords="offset points", annotation_clip=False, **style)
 
 
-def message(axes: Axes, text: str) -> None:
-    """Write into an empty panel why it is empty."""
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, text, ha="center", va="center", color=SOFT, transform=axes.transAxes)
+def points(
+    axes: Axes,
+    x: Sequence[float] | np.ndarray,
+    y: Sequence[float] | np.ndarray,
+    marker: str,
+    size: float,
+    colour: str,
+    **style: Any,
+) -> None:
+    """Draw markers without a line; `edge` is the colour of their edge."""
+    edge = {"markeredgecolor": style.pop("edge", colour), "markeredgewidth": 1.5 if marker == "x" else 0.8}
+    axes.plot(x, y, linestyle="none", marker=marker, markersize=size, color=colour, zorder=3, **edge, **style)
+
+
+def head(axes: Axes, title: str, unit: str) -> None:
+    """Name a panel and its unit above it."""
+    note(axes, title, (0, 1), (0, 17), coords="axes fraction", fontweight="bold")
+    note(axes, unit, (0, 1), (0, 6), coords="axes fraction", fontsize=8.5, color=SOFT)
 
 
 def side_title(axes: Axes, title: str, unit: str) -> None:
     """Name a panel and its unit in the left margin, horizontally, so that nobody tilts the head."""
-    left = -(LEFT_IN - 0.08) * 72
-    note(axes, clean(title, 24), (0, 1), (left, 1), coords="axes fraction", va="top", fontweight="bold")
-    for k, line in enumerate(wrap(clean(unit, 60), 26)[:2]):
-        note(axes, line, (0, 1), (left, -12 - 10.5 * k), coords="axes fraction", va="top", color=SOFT, fontsize=8)
+    left, y = -(LEFT_IN - 0.08) * 72, 1.0
+    lines: list[tuple[str, dict[str, Any]]]
+    lines = [(line, {"fontweight": "bold", "fontsize": 9}) for line in wrap(clean(title, 60), 18)[:2]]
+    lines += [(line, {"color": SOFT, "fontsize": 8}) for line in wrap(clean(unit, 60), 23)[:2]]
+    for line, style in lines:
+        note(axes, line, (0, 1), (left, y), coords="axes fraction", va="top", **style)
+        y -= 1.25 * style["fontsize"]
 
 
 def side_keys(axes: Axes, keys: Sequence[tuple[str, str, int]], *, below_in: float = 0.42) -> None:
@@ -129,17 +149,8 @@ def side_keys(axes: Axes, keys: Sequence[tuple[str, str, int]], *, below_in: flo
     for k, (name, colour, dash) in enumerate(keys[: max(1, int((height_in - below_in) / step_in) + 1)]):
         y = 1 - (below_in + step_in * k) / height_in
         ends = [left, left + 0.3 / width_in]
-        axes.add_line(
-            Line2D(
-                ends,
-                [y, y],
-                color=colour,
-                linestyle=DASHES[dash],
-                linewidth=1.8,
-                transform=axes.transAxes,
-                clip_on=False,
-            )
-        )
+        look: dict[str, Any] = {"color": colour, "linestyle": DASHES[dash], "linewidth": 1.8}
+        axes.add_line(Line2D(ends, [y, y], transform=axes.transAxes, clip_on=False, **look))
         note(axes, clean(name, 18), (left + 0.38 / width_in, y), coords="axes fraction", fontsize=8, va="center")
 
 
@@ -149,12 +160,12 @@ def no_x(axes: Axes) -> None:
     axes.spines["bottom"].set_visible(False)
 
 
-def y_ticks(axes: Axes, values: Iterable[float], labels: Sequence[str] | None = None) -> None:
+def y_ticks(axes: Axes, values: Iterable[float], labels: Iterable[str] | None = None) -> None:
     """Fix the y ticks; matplotlib's search for nice ones costs more than drawing them."""
-    axes.yaxis.set_major_locator(FixedLocator(list(values)))
-    axes.yaxis.set_major_formatter(
-        FixedFormatter([minus(f"{v:g}") for v in values] if labels is None else [clean(s, 24) for s in labels])
-    )
+    places = list(values)
+    shown = [minus(f"{v:g}") for v in places] if labels is None else [clean(s, 24) for s in labels]
+    axes.yaxis.set_major_locator(FixedLocator(places))
+    axes.yaxis.set_major_formatter(FixedFormatter(shown))
     axes.tick_params(axis="y", length=2.5)
 
 
@@ -165,22 +176,22 @@ def nice_ticks(lower: float, upper: float, count: int = 3) -> Float[np.ndarray, 
         return np.array([lower]) if np.isfinite(lower) else np.zeros(1)
     steps = np.array([1, 2, 2.5, 5, 10]) * 10.0 ** np.floor(np.log10(span / count))
     step = float(steps[np.argmin(np.abs(span / steps - count))])
-    return np.round(np.arange(np.ceil(lower / step - 1e-9), np.floor(upper / step + 1e-9) + 1) * step, 12)
+    return np.round(np.arange(np.ceil(lower / step - 1e-9), np.floor(upper / step + 1e-9) + 1) * step, 12) + 0.0
 
 
-def day_ticks(lower: float, upper: float) -> Float[np.ndarray, " tick"]:
-    """Return days that are whole weeks (1, 2, 4, 8, 13, 26 or 52 apart), at most nine of them, day 0 among them when inside."""
-    step = next(
-        (w * 7.0 for w in (1, 2, 4, 8, 13, 26, 52) if (upper - lower) / (w * 7) <= 8),
-        np.ceil((upper - lower) / (8 * 364)) * 364.0,
+def day_ticks(lower: float, upper: float, most: int = 8) -> Float[np.ndarray, " tick"]:
+    """Return days that are whole weeks (1, 2, 4, 8, 13, 26, 52, 104, ... apart), about `most`, day 0 among them when inside."""
+    span_weeks = (upper - lower) / 7
+    weeks = next(
+        (w for w in (1, 2, 4, 8, 13, 26, 52) if span_weeks / w <= most), 52 * math.ceil(span_weeks / (52 * most))
     )
-    return np.arange(np.ceil(lower / step), np.floor(upper / step) + 1) * step
+    step = 7.0 * weeks
+    return np.arange(np.ceil(lower / step), np.floor(upper / step) + 1) * step + 0.0
 
 
-def day_axis(axes: Axes, label: str) -> None:
+def day_axis(axes: Axes, label: str, most: int = 8) -> None:
     """Mark days and weeks on the x axis; limits must be set."""
-    lower, upper = axes.get_xlim()
-    ticks = day_ticks(lower, upper)
+    ticks = day_ticks(*axes.get_xlim(), most)
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
     axes.xaxis.set_major_formatter(FixedFormatter([minus(f"{d:.0f}\nwk {week(d)}") for d in ticks]))
     axes.tick_params(axis="x", length=2.5)
@@ -189,12 +200,24 @@ def day_axis(axes: Axes, label: str) -> None:
 
 def day_grid(axes: Axes) -> None:
     """Draw faint vertical lines at the days that `day_axis` marks, and a stronger one at day 0."""
-    lower, upper = axes.get_xlim()
-    for day in day_ticks(lower, upper):
-        axes.axvline(day, color=SOFT if day == 0 else FAINT, linewidth=0.7, zorder=0)
+    days = day_ticks(*axes.get_xlim())
+    grid(axes, days, [SOFT if day == 0 else FAINT for day in days])
 
 
-def unsaid(axes: Axes, basis: Basis) -> None:
-    """Write into an empty panel that nothing can be said, and why: a prior is not drawn as a finding."""
-    head = "Only the prior speaks: not drawn." if basis.rests_on == "prior" else "Not computed."
-    message(axes, f"{head}\n{clean(basis.reason, 110)}")
+def grid(axes: Axes, x: Sequence[float] | np.ndarray, colours: Sequence[str] | str) -> None:
+    """Draw vertical lines through a panel, all at once: a line each would cost more than the data."""
+    axes.vlines(x, 0, 1, colors=colours, linewidth=0.7, zorder=0, transform=axes.get_xaxis_transform())
+
+
+def message(text: str) -> Figure:
+    """Return a figure that says in words why it is empty."""
+    figure, (axes,) = stack([0.8], bottom_in=0.1)
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=SOFT, transform=axes.transAxes)
+    return figure
+
+
+def unsaid(basis: Basis) -> Figure:
+    """Return a figure that says that nothing can be said, and why: a prior is not drawn as a finding."""
+    said = "Only the prior speaks: not drawn." if basis.rests_on == "prior" else "Not computed."
+    return message(f"{said}\n{clean(basis.reason, 110)}")

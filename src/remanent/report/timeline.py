@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from remanent.report.views import Series, States, Timeline
 from remanent.report.words import clean, minus
 
 MOST_SYMPTOMS, MOST_LABS, MOST_SLEEP = 3, 2, 2
-LONGEST_LEAD_DAYS = 56.0
+LONGEST_LEAD_DAYS, LEAST_WITHDRAWAL = 56.0, 0.005
 Z90 = 1.6448536269514722
 
 LEVEL: dict[str, Any] = {"ha": "right", "fontsize": 8, "color": theme.GREEN_TEXT}
@@ -39,12 +38,7 @@ def plot_timeline(timeline: Timeline, states: States | None = None) -> Figure:
     lower, upper = day_range(timeline, states)
     panels = _panels(timeline, states)
     if not panels:
-        figure, axes = theme.stack([0.8])
-        axes[0].set_axis_off()
-        axes[0].text(
-            0.5, 0.5, "Nothing dated was recorded.", ha="center", color=theme.SOFT, transform=axes[0].transAxes
-        )
-        return figure
+        return theme.message("Nothing dated was recorded.")
     figure, axes = theme.stack([height for height, _ in panels], top_in=0.3)
     for axis, (_, draw) in zip(axes, panels, strict=True):
         axis.set_xlim(lower, upper)
@@ -60,15 +54,12 @@ def plot_timeline(timeline: Timeline, states: States | None = None) -> Figure:
 
 def day_range(timeline: Timeline, states: States | None = None) -> tuple[float, float]:
     """Return the first and last day to draw, with a margin of 2 %; a dose that began long ago does not stretch the axis."""
-    series = chain(timeline.symptoms, timeline.labs, timeline.sleep, timeline.exposure)
-    points = [np.asarray(s.days, dtype=float) for s in series]
-    points += [
-        np.array([x.day for x in chain(timeline.ect, timeline.scans, timeline.events)]),
-        np.array([timeline.today]),
+    curves = [s.days for s in (*timeline.symptoms, *timeline.labs, *timeline.sleep)] + [
+        c.days for c in timeline.exposure
     ]
-    if states is not None and states.basis.informed:
-        points.append(np.asarray(states.days, dtype=float))
-    days = np.concatenate(points)
+    single = [s.day for s in timeline.ect] + [s.day for s in timeline.scans] + [e.day for e in timeline.events]
+    modelled = [states.days] if states is not None and states.basis.informed else []
+    days = np.concatenate([np.asarray(d, dtype=float) for d in (*curves, *modelled, single, [timeline.today])])
     days = days[np.isfinite(days)]
     edges = np.array([edge for dose in timeline.doses for edge in (dose.start_day, dose.stop_day) if np.isfinite(edge)])
     if days.size:
@@ -91,7 +82,7 @@ def _panels(timeline: Timeline, states: States | None) -> list[Panel]:
     panels += [(0.5, partial(_draw_series, series, k + 3)) for k, series in enumerate(others)]
     if states is not None and states.basis.informed and states.days.size:
         panels.append((1.45, partial(_draw_states, states)))
-        if np.nanmax(np.abs(states.withdrawal_mean), initial=0) > 0:
+        if np.nanmax(np.abs(states.withdrawal_mean), initial=0) > LEAST_WITHDRAWAL:
             panels.append((0.5, partial(_draw_withdrawal, states)))
     return panels
 
@@ -119,27 +110,11 @@ def _draw_series(series: Series, index: int, axis: Axes) -> None:
     pad = 0.12 * (top - floor)
     axis.set_ylim(floor - 0.3 * pad, top + pad)
     theme.y_ticks(axis, theme.nice_ticks(floor, top))
-    colour = theme.INK
-    axis.plot(
-        series.days,
-        series.values,
-        color=colour,
-        linewidth=1,
-        marker=theme.MARKERS[index % len(theme.MARKERS)],
-        markersize=3.8,
-    )
+    marker = theme.MARKERS[index % len(theme.MARKERS)]
+    axis.plot(series.days, series.values, color=theme.INK, linewidth=1, marker=marker, markersize=3.8)
     for level in series.thresholds:
         axis.axhline(level.value, color=theme.GREEN, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-        axis.annotate(
-            clean(level.label, 40),
-            (1, level.value),
-            (-2, 2),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            ha="right",
-            fontsize=8,
-            color="#00664a",
-        )
+        theme.note(axis, clean(level.label, 40), (1, level.value), (-2, 2), coords=("axes fraction", "data"), **LEVEL)
 
 
 def _draw_states(states: States, axis: Axes) -> None:
@@ -165,7 +140,7 @@ def _draw_states(states: States, axis: Axes) -> None:
 def _draw_withdrawal(states: States, axis: Axes) -> None:
     theme.side_title(axis, "Withdrawal", "transient, not relapse")
     axis.fill_between(states.days, 0, states.withdrawal_mean, color=theme.PURPLE, alpha=0.35, linewidth=0)
-    axis.plot(states.days, states.withdrawal_mean, color="#8a4a70", linewidth=1.2)
+    axis.plot(states.days, states.withdrawal_mean, color=theme.INK, linewidth=1.2)
     top = max(float(np.nanmax(states.withdrawal_mean, initial=0)), 0.1)
     axis.set_ylim(0, 1.15 * top)
     theme.y_ticks(axis, theme.nice_ticks(0, top, count=2))
@@ -180,7 +155,7 @@ def _mark_days(axis: Axes, timeline: Timeline) -> None:
 
 
 def _name_marks(axis: Axes, timeline: Timeline) -> None:
-    above = {"coords": ("data", "axes fraction"), "fontsize": 8.5}
+    above: dict[str, Any] = {"coords": ("data", "axes fraction"), "fontsize": 8.5}
     lower, upper = axis.get_xlim()
     crowded = np.isfinite(timeline.today) and abs(timeline.today) < 0.15 * (upper - lower)
     if lower <= 0 <= upper and not crowded:

@@ -166,7 +166,7 @@ class Timeline:
 class States:
     """Function and structure over time: 0 = this patient's level before treatment, 1 = the cohort's mean functional gain right after ECT.
 
-    `withdrawal_mean` is on the scale of symptoms (higher: more), transient and not relapse.
+    `withdrawal_mean` is on the scale of symptoms (higher: more), transient and not relapse. An array left out becomes missing (NaN) on every day.
     """
 
     days: Days = field(default_factory=_empty)
@@ -176,6 +176,11 @@ class States:
     structure_sd: Float[np.ndarray, " obs"] = field(default_factory=_empty)
     withdrawal_mean: Float[np.ndarray, " obs"] = field(default_factory=_empty)
     basis: Basis = Basis()
+
+    def __post_init__(self) -> None:
+        for name in ("function_mean", "function_sd", "structure_mean", "structure_sd", "withdrawal_mean"):
+            if not getattr(self, name).size:
+                object.__setattr__(self, name, np.full(self.days.size, np.nan))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -273,7 +278,7 @@ class FitStatus:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """How to make this page again. `run_at`: when the program ran, as text; `versions`: program and library versions; `sources`: pipelines and their versions."""
+    """How to make this page again: versions of program and libraries, pipelines and their versions, settings, seed, and when it ran, as text."""
 
     versions: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,8 @@ ADVICE: dict[AdviceCode, str] = {
     "not_enough_data": "Not enough data to advise",
 }
 
-_BREAKS = re.compile(r"\s+")
+_BREAKS = re.compile(r"[^\S\u00a0]+")  # a no-break space stays: it holds a number and its unit together
+NB = "\N{NO-BREAK SPACE}"
 
 
 def clean(text: object, limit: int = 0) -> str:
@@ -65,15 +66,15 @@ def percent(probability: float) -> str:
     if not math.isfinite(probability):
         return "n/a"
     if 0 < probability < 0.01:
-        return "< 1 %"
+        return f"<{NB}1{NB}%"
     if 0.99 < probability < 1:
-        return "> 99 %"
-    return f"{100 * probability:.0f} %"
+        return f">{NB}99{NB}%"
+    return f"{100 * probability:.0f}{NB}%"
 
 
 def percent_interval(interval: Interval) -> str:
     """Return ``18 % (9 to 31 %)``."""
-    return f"{percent(interval.mean)} ({percent(interval.lower).removesuffix(' %')} to {percent(interval.upper)})"
+    return f"{percent(interval.mean)} ({percent(interval.lower).removesuffix(f'{NB}%')} to {percent(interval.upper)})"
 
 
 def fraction_interval(interval: Interval) -> str:
@@ -97,11 +98,10 @@ def cannot_say(basis: Basis) -> str:
     if basis.informed:
         return ""
     if basis.rests_on == "prior":
-        return (
-            f"These data cannot say. {sentence(basis.reason)} Any number here would only repeat what the model assumed before it saw this patient "
-            "(its prior), so none is shown."
-        ).replace("  ", " ")
-    return f"Not computed. {sentence(basis.reason)}".strip()
+        said = f"These data cannot say. {sentence(basis.reason)} Only the model's starting assumptions (its prior) speak here, so no number is shown."
+    else:
+        said = f"Not computed. {sentence(basis.reason)}"
+    return clean(said)
 
 
 def sentence(text: str) -> str:
