@@ -61,7 +61,7 @@ def read_tables(
     wanted = _wanted(participants, known)
     files = _phenotype_files(root)
     context = Context(known, wanted, {}, _had_ect(files), known_drugs, suggest_drug)
-    visits, more = _visits(root, folders, context)
+    visits, more = _visits(root, [folder for folder in folders if folder in (wanted or known)], context)
     days = zip(visits["participant_id"], visits["session_id"], visits["day"], strict=True)
     context = replace(context, session_day={(person, session): day for person, session, day in days})
     found = [_read_phenotype(path, context) for path in files]
