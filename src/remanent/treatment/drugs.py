@@ -8,14 +8,10 @@ import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from typing import Any, Literal, get_args
-
-import yaml
+from typing import Any
 
 from remanent._errors import InputError
-
-Status = Literal["published", "derived", "assumed"]
+from remanent.treatment.sourced import Quantity, Source, Status, quantity, read_data, sources_of
 
 CLASSES: tuple[str, ...] = (
     "ssri",
@@ -32,26 +28,6 @@ CLASSES: tuple[str, ...] = (
 NOT_DRUGS: frozenset[str] = frozenset({"psychotherapy"})
 
 HOURS_PER_DAY = 24.0
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where numbers come from; `read` says whether they were seen there or come from memory."""
-
-    citation: str
-    doi: str
-    read: str  # full | abstract | quoted | recalled
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """One number with its unit, its source and how far it can be trusted."""
-
-    value: float
-    unit: str
-    source: Source
-    status: Status
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +122,7 @@ class Formulary:
 @cache
 def formulary() -> Formulary:
     """The table that comes with the software, read once."""
-    text = files("remanent.treatment").joinpath("drugs.yaml").read_text(encoding="utf-8")
-    return parse(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506 - both are safe loaders
+    return parse(read_data("drugs.yaml"))
 
 
 def find(name: str) -> Drug | None:
@@ -243,7 +218,7 @@ def parse(document: Mapping[str, Any]) -> Formulary:
     InputError
         A number without unit, source or status, out of range, an unknown class, or one name for two drugs.
     """
-    sources = {key: Source(**entry) for key, entry in document["sources"].items()}
+    sources = sources_of(document)
     drugs = {entry["name"]: _drug(entry, sources) for entry in document["drugs"]}
     return Formulary(drugs, dict(_index(drugs)), frozenset(document["formulations"]))
 
@@ -269,7 +244,7 @@ def _drug(entry: Mapping[str, Any], sources: Mapping[str, Source]) -> Drug:
     if entry["class"] not in CLASSES:
         raise InputError(f"class {entry['class']!r}", where=where, do=f"Use one of {', '.join(CLASSES)}")
     quantities = {
-        field: _quantity(entry[field], sources, f"{where}, {field}", units, largest)
+        field: quantity(entry[field], sources, f"{where}, {field}", units, largest)
         for field, (units, largest) in _QUANTITIES.items()
         if field in entry
     }
@@ -286,19 +261,19 @@ def _drug(entry: Mapping[str, Any], sources: Mapping[str, Source]) -> Drug:
 
 
 def _occupancy(entry: Mapping[str, Any], sources: Mapping[str, Source], where: str) -> Occupancy:
-    emax = _quantity(entry["emax"], sources, f"{where}, emax", ("share",), 1.0)
-    ed50 = _quantity(entry["ed50"], sources, f"{where}, ed50", ("mg/day",), 5000.0)
+    emax = quantity(entry["emax"], sources, f"{where}, emax", ("share",), 1.0)
+    ed50 = quantity(entry["ed50"], sources, f"{where}, ed50", ("mg/day",), 5000.0)
     return Occupancy(entry["target"], emax, ed50)
 
 
 def _level(entry: Mapping[str, Any], sources: Mapping[str, Source], where: str) -> Level:
     low, high, target = (
-        _quantity(entry[k], sources, f"{where}, level {k}", _LEVEL_UNITS, 1e6) for k in ("low", "high", "target")
+        quantity(entry[k], sources, f"{where}, level {k}", _LEVEL_UNITS, 1e6) for k in ("low", "high", "target")
     )
     if not (low.value <= target.value <= high.value and low.unit == high.unit == target.unit):
         raise InputError("level low, target, high are not in this order and in one unit", where=where)
     molar = (
-        _quantity(entry["molar_mass"], sources, f"{where}, molar mass", ("g/mol",), 2000.0)
+        quantity(entry["molar_mass"], sources, f"{where}, molar mass", ("g/mol",), 2000.0)
         if "molar_mass" in entry
         else None
     )
@@ -309,25 +284,5 @@ def _strengths(entry: Mapping[str, Any], sources: Mapping[str, Source], where: s
     values = tuple(float(v) for v in entry["values"])
     if not values or min(values) <= 0 or list(values) != sorted(set(values)):
         raise InputError(f"strengths {values}", where=where, do="Give them ascending, above 0")
-    rest = _quantity({**entry, "value": values[0]}, sources, f"{where}, strengths", ("mg",), 5000.0)
+    rest = quantity({**entry, "value": values[0]}, sources, f"{where}, strengths", ("mg",), 5000.0)
     return Strengths(values, rest.unit, rest.source, rest.status, rest.note)
-
-
-def _quantity(
-    entry: Mapping[str, Any], sources: Mapping[str, Source], where: str, units: tuple[str, ...], largest: float
-) -> Quantity:
-    missing = {"value", "unit", "source", "status"} - entry.keys()
-    if missing:
-        raise InputError(f"no {', '.join(sorted(missing))}", where=where, why="every number says where it comes from")
-    value = float(entry["value"])
-    if not 0.0 < value <= largest:
-        raise InputError(f"value {value:g}", where=where, why=f"it must be above 0 and at most {largest:g}")
-    if entry["unit"] not in units:
-        raise InputError(f"unit {entry['unit']!r}", where=where, do=f"Use {' or '.join(units)}")
-    if entry["status"] not in get_args(Status) or entry["source"] not in sources:
-        raise InputError(
-            f"status {entry['status']!r}, source {entry['source']!r}",
-            where=where,
-            do="Use a known status and a key of sources",
-        )
-    return Quantity(value, entry["unit"], sources[entry["source"]], entry["status"], entry.get("note", ""))

@@ -28,6 +28,7 @@ from remanent.treatment.drugs import CLASSES, Drug, require
 Number = float | int
 Days = Float[np.ndarray, " day"]
 Edges = Float[np.ndarray, " edge"]
+Cuts = Float[np.ndarray, " cut"]
 PerSegment = Float[np.ndarray, " segment"]
 PerLevel = Float[np.ndarray, " level"]
 LevelMask = Bool[np.ndarray, " level"]
@@ -36,10 +37,12 @@ DrugDays = Float[np.ndarray, "drug day"]
 ClassDays = Float[np.ndarray, "class day"]
 ClassIntervals = Float[np.ndarray, "class interval"]
 Incidence = Float[np.ndarray, "row column"]
+DrugSegments = Float[np.ndarray, "drug segment"]
+GroupDrugs = Float[np.ndarray, "group drug"]
+ClassGroups = Float[np.ndarray, "class group"]
 
 GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(8)
-SETTLED_HALF_LIVES = 40.0  # 2^-40 of a step is left
-PANEL_HALF_LIVES = 4.0
+PANEL_HALF_LIVES = np.array([0.0, 0.0625, 0.25, 1.0, 4.0, 8.0, 12.0, 16.0, 20.0, 24.0, 28.0, 32.0, 36.0, 40.0])
 LEAST_EXPECTED = 0.05  # share of the full dose's level below which a measured level says nothing about clearance
 
 
@@ -94,8 +97,8 @@ def exposure(history: DoseHistory, days: Days, levels: Levels | None = None) -> 
 def mean_exposure(history: DoseHistory, edges: Edges, levels: Levels | None = None) -> ClassIntervals:
     """Mean of D between consecutive edges (ascending), [class, interval]; D itself where an interval has no length.
 
-    Gauss-Legendre with 8 nodes on panels that end at every dose change and span at most 4 half-lives of the fastest
-    drug that still moves: error below 1e-6 (tested against adaptive quadrature).
+    Gauss-Legendre with 8 nodes on panels that end at every dose change, are graded after it (a saturated curve rises
+    within minutes) and span at most 4 half-lives of a drug that still moves: error below 1e-6 (tested).
     """
     panels = np.unique(np.concatenate([edges, _panel_days(history, edges[0], edges[-1], levels)]))
     width = np.diff(panels)
@@ -119,9 +122,8 @@ def change_days(
 ) -> Days:
     """Days strictly between `first` and `last` at which to cut time so that interval means of D stand for D.
 
-    Every start and stop is one; after each, cuts at equal steps of D follow until D is within `tolerance` of where it
-    settles. Between consecutive cuts D stays within `tolerance` (share of full exposure) of its mean, but for intervals
-    of at most `shortest_days`, which are not cut further.
+    Every start and stop is one; after each, as few cuts follow as keep D of every class within `tolerance` (share of
+    full exposure) of its mean over each interval. Intervals of at most `shortest_days` are not cut further.
     """
     bends = _bends(history, levels)
     if bends.size == 0:
@@ -130,9 +132,9 @@ def change_days(
     cuts = [bends]
     for start, end in zip(np.maximum(bends, first), np.minimum(np.append(bends[1:], np.inf), last), strict=True):
         if start < end:
-            days = _settling_days(mix, start, end, levels)
+            days = _fine_days(mix, start, end, levels)
             D = mix.effect(_concentration(history, mix, days, levels))
-            cuts.append(_thinned(_cuts_by_variation(days, D, tolerance), start, shortest_days))
+            cuts.append(_fewest_cuts(days, D, tolerance, shortest_days))
     days = np.unique(np.concatenate(cuts))
     return days[(days > first) & (days < last)]
 
@@ -152,11 +154,12 @@ class _Mixture:
     drugs: tuple[Drug, ...]
     rate: PerSegment
     full_dose: PerSegment
-    to_drug: Incidence
+    to_drug: DrugSegments
     saturation: PerDrug
-    to_group: Incidence
-    to_class: Incidence
+    to_group: GroupDrugs
+    to_class: ClassGroups
     half_life_days: PerDrug
+    settling_days: Days  # fine grid after a change of dose, until every drug has settled
 
     def concentration(self, history: DoseHistory, days: Days) -> DrugDays:
         """Concentration expected from the dose, over that at steady state on the full dose."""
@@ -187,7 +190,17 @@ def _mixture(names: tuple[str, ...]) -> _Mixture:
         to_group=_incidence(groups, [_group(d) for d in drugs]),
         to_class=_incidence(CLASSES, [g[0] for g in groups]),
         half_life_days=np.array([d.lag_half_life_days for d in drugs]),
+        settling_days=_settling_days(np.array([d.lag_half_life_days for d in drugs])),
     )
+
+
+def _settling_days(half_life_days: PerDrug) -> Days:
+    """Days after a change of dose: fine at its onset, when a saturated curve moves within minutes, and through its decay."""
+    if half_life_days.size == 0:
+        return np.zeros(1)
+    onset = np.geomspace(half_life_days.min() / 1024.0, 24.0 * half_life_days.max(), 120)
+    decay = np.outer(half_life_days, np.linspace(0.0, 10.0, 101)).ravel()
+    return np.unique(np.concatenate([onset, decay]))
 
 
 def _group(drug: Drug) -> tuple[str, str]:
@@ -248,37 +261,35 @@ def _panel_days(history: DoseHistory, first: float, last: float, levels: Levels 
     bends = _bends(history, levels)
     if bends.size == 0:
         return bends
-    steps = np.arange(0.0, SETTLED_HALF_LIVES, PANEL_HALF_LIVES)
-    after = np.unique(np.outer(np.unique(_mixture(history.drug).half_life_days), steps))
+    after = np.unique(np.outer(np.unique(_mixture(history.drug).half_life_days), PANEL_HALF_LIVES))
     days = bends[:, None] + after
     return days[(days < np.append(bends[1:], np.inf)[:, None]) & (days > first) & (days < last)]
 
 
-def _settling_days(mix: _Mixture, start: float, end: float, levels: Levels | None) -> Days:
-    """Fine grid from `start` until every drug has settled, at most to `end`."""
-    fine = np.unique(np.outer(mix.half_life_days, np.linspace(0.0, 24.0, 97)))
-    fine = start + np.append(0.0, fine)
+def _fine_days(mix: _Mixture, start: float, end: float, levels: Levels | None) -> Cuts:
+    """Fine grid from `start` until every drug has settled, or to `end`."""
+    fine = start + mix.settling_days
     if not np.isfinite(end):
-        return np.unique(fine)
+        return fine
     drift = np.linspace(start, end, 2 if levels is None else 65)
     return np.unique(np.concatenate([fine[fine < end], drift]))
 
 
-def _cuts_by_variation(days: Days, D: ClassDays, tolerance: float) -> Days:
-    """Days at equal steps of the variation of D; the last piece, in which D settles, varies by `tolerance`."""
-    travelled = np.append(0.0, np.cumsum(np.abs(np.diff(D, axis=1)).max(axis=0)))
-    rest = travelled[-1] - tolerance
-    n = max(int(np.ceil(rest / (1.6 * tolerance))), 0)
-    return np.interp(np.arange(1, n + 1) * rest / max(n, 1), travelled, days)
-
-
-def _thinned(cuts: Days, start: float, shortest_days: float) -> Days:
-    """Cuts such that an interval holds one of them only, or lasts at most `shortest_days`."""
-    kept: list[float] = []
-    here, i = start, 0
-    while i < cuts.size:
-        i = max(i, int(np.searchsorted(cuts, here + shortest_days, side="right")) - 1)
-        here = float(cuts[i])
-        kept.append(here)
-        i += 1
-    return np.array(kept)
+def _fewest_cuts(days: Days, D: ClassDays, tolerance: float, shortest_days: float) -> Cuts:
+    """Each interval as long as D stays within `tolerance` of its mean, from the first of `days` to the last."""
+    D = D[np.ptp(D, axis=1) > tolerance]
+    area = np.zeros_like(D)
+    np.cumsum((D[:, 1:] + D[:, :-1]) / 2.0 * np.diff(days), axis=1, out=area[:, 1:])
+    cuts: list[float] = []
+    i = 0
+    while True:
+        span = days[i + 1 :] - days[i]
+        mean = (area[:, i + 1 :] - area[:, [i]]) / span
+        highest = np.maximum.accumulate(D[:, i:], axis=1)[:, 1:]
+        lowest = np.minimum.accumulate(D[:, i:], axis=1)[:, 1:]
+        off = np.maximum(highest - mean, mean - lowest).max(axis=0, initial=0.0)
+        too_long = (off > tolerance) & (span > shortest_days)
+        if not too_long.any():
+            return np.array(cuts)
+        i += max(int(too_long.argmax()), 1)
+        cuts.append(float(days[i]))

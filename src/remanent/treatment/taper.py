@@ -19,6 +19,7 @@ from remanent.treatment.exposure import DoseHistory
 
 Number = float | int
 Doses = Float[np.ndarray, " step"]
+StepEdges = Float[np.ndarray, "step+1"]
 Days = Float[np.ndarray, " day"]
 
 SHAPES = ("hyperbolic", "linear")
@@ -182,8 +183,8 @@ def _in_tablets(drug: Drug, dose: float, doses: Doses) -> Doses:
 # Segments
 
 
-def _segments(name: str, doses: Doses, starts: Doses) -> DoseHistory:
-    """`doses[j]` from starts[j] to starts[j+1]; equal neighbours joined, zeros left out."""
+def _segments(name: str, doses: Doses, starts: StepEdges) -> DoseHistory:
+    """`doses[j]` from starts[j] to starts[j + 1]; equal neighbours joined, zeros left out."""
     first = np.flatnonzero(np.concatenate([[True], np.diff(doses) != 0.0]))
     stops = starts[np.append(first[1:], doses.size)]
     keep = doses[first] > 0.0
