@@ -13,9 +13,9 @@ from remanent.circuits.bold import Bold
 from remanent.circuits.definitions import definitions
 from remanent.circuits.feature import Feature, unavailable
 from remanent.circuits.function import fisher_z
+from remanent.circuits.sampling import BLOCKS, jackknife_se
 from remanent.circuits.wiring import Wiring
 
-BLOCKS = 20
 Regional = Float[ndarray, " parcel"]
 
 
@@ -130,12 +130,6 @@ def leave_one_block_out(bold: Bold) -> Iterator[Square]:
         variance = np.diag(covariance)
         scale = np.where(variance > 1e-12, 1 / np.sqrt(np.maximum(variance, 1e-12)), np.nan)
         yield covariance * np.outer(scale, scale)
-
-
-def jackknife_se(replicates: Float[ndarray, " block"]) -> float:
-    """Delete-one-block jackknife: sqrt((K - 1)/K sum (theta_k - mean)²) (Künsch 1989, doi:10.1214/aos/1176347265)."""
-    k = len(replicates)
-    return float(np.sqrt((k - 1) / k * np.sum((replicates - replicates.mean()) ** 2)))
 
 
 def _means(

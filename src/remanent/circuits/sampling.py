@@ -15,7 +15,7 @@ series with holes where frames were censored.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.fft import irfft, next_fast_len, rfft
 
@@ -23,6 +23,7 @@ from remanent._types import Series, Vector
 from remanent.circuits.bold import Bold
 
 LARGEST_R = 1 - 1e-7
+BLOCKS = 20  # of the jackknife: its standard error is then itself known to about 16 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +56,31 @@ class Memory:
 
 
 def memory(bold: Bold) -> Memory | None:
-    """Autocorrelation of every parcel over pairs of frames that were both kept; None without a series.
-
-    Lags go up to a quarter of the usable scan and stop where fewer than ten pairs are left.
-    """
+    """Autocorrelation of every parcel over pairs of frames that were both kept; None without a series."""
     if bold.z is None or not bold.n_frames:
         return None
-    pairs = np.rint(_lagged_products(bold.kept[:, None].astype(float), bold.n_frames // 4 + 1)[:, 0])
-    n_lags = int(np.argmax(pairs < 10)) if (pairs < 10).any() else len(pairs)
-    products = _lagged_products(bold.z, max(n_lags, 1))
-    return Memory(products / np.maximum(pairs[: len(products), None], 1), pairs[: len(products)])
+    return Memory(*autocorrelation(bold.z, bold.kept))
+
+
+def autocorrelation(
+    z: Series, kept: Bool[ndarray, " frame"]
+) -> tuple[Float[ndarray, "lag parcel"], Float[ndarray, " lag"]]:
+    """Mean product of frames k apart, both kept, [lag, parcel], and how many there are, [lag]; `z` is 0 where not kept.
+
+    Lags go up to a quarter of the usable frames and stop where fewer than ten pairs are left.
+    """
+    n_lags = min(int(kept.sum()) // 4 + 1, len(z))
+    pairs = np.rint(_lagged_products(kept[:, None].astype(float), n_lags)[:, 0])
+    few = pairs < 10
+    n_lags = max(int(few.argmax()) if few.any() else len(pairs), 1)
+    pairs = np.maximum(pairs[:n_lags], 1)
+    return _lagged_products(z, n_lags) / pairs[:, None], pairs
+
+
+def jackknife_se(replicates: Float[ndarray, " block"]) -> float:
+    """Delete-one-block jackknife: sqrt((K - 1)/K sum (theta_k - mean)²) (Künsch 1989, doi:10.1214/aos/1176347265)."""
+    k = len(replicates)
+    return float(np.sqrt((k - 1) / k * np.sum((replicates - replicates.mean()) ** 2)))
 
 
 def standard_error(estimate: Linear, bold: Bold, past: Memory | None) -> float:

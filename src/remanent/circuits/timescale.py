@@ -8,15 +8,15 @@ compare only scans with the same filter, repetition time and about the same shar
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from remanent._types import Series, Vector
+from remanent._types import Series, Square, Vector
 from remanent.circuits.atlas import Members, Parcellation, Unavailable
 from remanent.circuits.bold import Bold
 from remanent.circuits.definitions import definitions
 from remanent.circuits.feature import Feature, unavailable
-from remanent.circuits.sampling import Memory, long_run_variance
+from remanent.circuits.sampling import BLOCKS, Memory, autocorrelation, jackknife_se, long_run_variance
 
 _STANDARDISED = 1e-3  # spread of the parcels' standard deviations below which a pipeline has standardised the series
 
@@ -32,49 +32,57 @@ def timescale_features(bold: Bold, places: Parcellation, past: Memory | None, pr
             lost = "no series, only a matrix"
         elif not (members & bold.good).any():
             lost = "all parcels of the circuit were dropped"
-        elif len(past.pairs) < 3:
+        elif len(past.pairs) < 3 or bold.n_frames < 2 * BLOCKS:
             lost = "too few neighbouring frames"
         else:
             mine = members & bold.good
-            yield from _autocorrelations(name, bold, bold.z[:, mine], past, past.acf[:, mine], problem)
-            yield _alff(name, relative, mine, problem)
+            yield from _autocorrelations(name, bold, bold.z[:, mine], past, mine, problem)
+            yield _alff(name, relative, mine, bold.r, problem)
             continue
         yield from (unavailable(f"{kind}_{name}", lost) for kind in ("ac1", "int", "alff"))
 
 
 def _autocorrelations(
-    name: str, bold: Bold, z: Series, past: Memory, acf: Float[ndarray, "lag member"], problem: str
+    name: str, bold: Bold, z: Series, past: Memory, members: Members, problem: str
 ) -> Iterator[Feature]:
     usable = not problem
-    first = np.ones(z.shape[1], dtype=int)
-    yield Feature(f"ac1_{name}", float(acf[1].mean()), _acf_sum_se(z, past, acf, first, bold), usable, problem)
-    last = first_crossing(acf) - 1
-    value = np.mean([acf[1 : stop + 1, i].sum() for i, stop in enumerate(last)]) * bold.tr_s
+    ac1 = past.acf[1, members]
+    # influence of a frame on the mean of rho_1: (n/n_1) z_t z_(t+1) - rho_1 z_t^2
+    x = -(z**2) @ ac1 / len(ac1)
+    x[:-1] += (z[:-1] * z[1:]).mean(axis=1) * bold.n_frames / past.pairs[1]
+    yield Feature(
+        f"ac1_{name}", float(ac1.mean()), float(np.sqrt(long_run_variance(x, bold.n_frames))), usable, problem
+    )
     if np.isnan(bold.tr_s):
         yield unavailable(f"int_{name}", "the repetition time is unknown")
-    else:
-        se = _acf_sum_se(z, past, acf, last, bold) * bold.tr_s
-        yield Feature(f"int_{name}", float(value), se, usable, problem)
+        return
+    value = timescale(z, bold.kept) * bold.tr_s
+    replicates = [timescale(part, kept) * bold.tr_s for part, kept in _without_blocks(z, bold.kept)]
+    least = bold.tr_s / np.sqrt(
+        bold.n_frames
+    )  # of one autocorrelation: a timescale below one frame is not known exactly
+    yield Feature(f"int_{name}", value, max(jackknife_se(np.array(replicates)), least), usable, problem)
 
 
-def first_crossing(acf: Float[ndarray, "lag column"]) -> ndarray:
-    """First lag at which each autocorrelation is not positive; the number of lags if it stays positive."""
-    falls = acf <= 0
-    return np.where(falls.any(axis=0), falls.argmax(axis=0), len(acf))
+def timescale(z: Series, kept: Bool[ndarray, " frame"]) -> float:
+    """Mean over parcels of the sum of positive autocorrelations before the first that is not, from lag 1, in frames.
 
-
-def _acf_sum_se(z: Series, past: Memory, acf: Float[ndarray, "lag member"], last: ndarray, bold: Bold) -> float:
-    r"""Error of the mean over columns of \sum_{k=1}^{last} rho_k.
-
-    Influence of a frame: \sum_k (n/n_k) z_t z_{t+k} - rho_k z_t^2. Where the autocorrelation crosses zero the choice of
-    the last lag does not matter in first order.
+    Watanabe 2019, doi:10.7554/eLife.42256. Times the repetition time it is the intrinsic timescale; others add lag 0,
+    which adds one repetition time to every value.
     """
-    x = np.zeros(len(z))
-    for lag in range(1, int(last.max(initial=0)) + 1):
-        part = last >= lag
-        x[:-lag] += (z[:-lag, part] * z[lag:, part]).sum(axis=1) * (bold.n_frames / past.pairs[lag])
-        x -= z[:, part] ** 2 @ acf[lag, part]
-    return float(np.sqrt(long_run_variance(x / z.shape[1], bold.n_frames)))
+    acf, _ = autocorrelation(z, kept)
+    falls = acf / acf[0] <= 0
+    crossing = np.where(falls.any(axis=0), falls.argmax(axis=0), len(acf))
+    before = np.arange(len(acf))[:, None] < crossing
+    return float(np.where(before, acf / acf[0], 0.0)[1:].sum(axis=0).mean())
+
+
+def _without_blocks(z: Series, kept: Bool[ndarray, " frame"]) -> Iterator[tuple[Series, Bool[ndarray, " frame"]]]:
+    for block in np.array_split(np.flatnonzero(kept), BLOCKS):
+        rest = kept.copy()
+        rest[block] = False
+        mean = z[rest].mean(axis=0)
+        yield np.where(rest[:, None], z - mean, 0.0), rest
 
 
 def relative_alff(bold: Bold) -> tuple[Vector, Vector] | None:
@@ -82,7 +90,8 @@ def relative_alff(bold: Bold) -> tuple[Vector, Vector] | None:
 
     ALFF_i = sqrt(mean of the periodogram of parcel i over 0.01-0.08 Hz) (Zang 2007, doi:10.1016/j.braindev.2006.07.002),
     least-squares (Lomb-Scargle) at the frequencies k/T of the whole scan, so that censored frames are absent, not zero.
-    Error: periodogram ordinates are independent and exponential, so var(log ALFF) = (1/4) sum P^2 / (sum P)^2.
+    Error: periodogram ordinates are independent and exponential, E P^2 = 2 S^2, so var(log ALFF) = (1/8) sum P^2 /
+    (sum P)^2; divided by the share of frames kept, because holes make neighbouring ordinates depend on each other.
     None if the repetition time is unknown, the scan holds no frequency of the band, or the series were standardised
     before they were written: then the amplitude is lost.
     """
@@ -98,7 +107,9 @@ def relative_alff(bold: Bold) -> tuple[Vector, Vector] | None:
     power = lomb_scargle(phase, bold.z[bold.kept]) * bold.sd**2
     total = power.sum(axis=0)
     amplitude = np.sqrt(total / len(frequency))
-    relative_se = np.sqrt((power**2).sum(axis=0)) / np.maximum(total, np.finfo(float).tiny) / 2
+    relative_se = np.sqrt((power**2).sum(axis=0) / 8 * len(bold.kept) / bold.n_frames) / np.maximum(
+        total, np.finfo(float).tiny
+    )
     return amplitude / amplitude[bold.good].mean(), relative_se
 
 
@@ -111,12 +122,13 @@ def lomb_scargle(phase: Float[ndarray, "frequency frame"], y: Series) -> Float[n
     return (ss[:, None] * yc**2 - 2 * cs[:, None] * yc * ys + cc[:, None] * ys**2) / determinant / 2
 
 
-def _alff(name: str, relative: tuple[Vector, Vector] | None, mine: Members, problem: str) -> Feature:
-    """Circuit mean; its parcels are taken to fluctuate together, so the error does not shrink with their number."""
+def _alff(name: str, relative: tuple[Vector, Vector] | None, mine: Members, r: Square, problem: str) -> Feature:
+    """Circuit mean; the errors of two parcels' power correlate by the square of the parcels' correlation."""
     if relative is None:
         return unavailable(
             f"alff_{name}", "no amplitude: repetition time unknown, scan too short or series standardised"
         )
     value, relative_se = relative
-    se = float((value * relative_se)[mine].mean())
+    errors = (value * relative_se)[mine]
+    se = float(np.sqrt(errors @ r[np.ix_(mine, mine)] ** 2 @ errors) / len(errors))
     return Feature(f"alff_{name}", float(value[mine].mean()), se, not problem, problem)
