@@ -50,7 +50,7 @@ def processing(session: SessionData, atlas: str | None) -> Processing:
         one = connectomes[0]
         found["diffusion"] = {"atlas": one.atlas, "mu applied": str(one.mu_applied)} | _facts(one.pipeline)
     if session.morphometry:
-        anatomy = sorted(session.morphometry, key=lambda one: not one.longitudinal)[0]
+        anatomy = min(session.morphometry, key=lambda one: not one.longitudinal)
         found["anatomy"] = {"longitudinal": str(anatomy.longitudinal)} | _facts(anatomy.pipeline)
     return Processing(found)
 
@@ -79,7 +79,7 @@ def flag_drift(features: Sequence[Sequence[Feature]], sessions: Sequence[Process
     ]
 
 
-def _facts(pipeline: Pipeline) -> Facts:
+def _facts(pipeline: Pipeline) -> dict[str, str]:
     return {"pipeline": pipeline.name, "version": pipeline.version} | dict(pipeline.settings)
 
 
