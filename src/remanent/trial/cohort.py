@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from remanent.dynamics.model import Params
+from remanent.study.schema import INSTRUMENTS
 from remanent.treatment.drugs import CLASSES
 from remanent.treatment.exposure import DoseHistory, exposure
 from remanent.trial.people import People, Stress, draw_people, draw_stress, stream
@@ -180,22 +181,19 @@ def _scans(spec: CohortSpec, people: People, end_day: np.ndarray, readings: _Rea
     imaging = [(j, one.name) for j, one in enumerate(indicators()) if one.kind != "rating"]
     scans = []
     for i, sessions in enumerate(people.ect_days):
-        for number, planned in enumerate(spec.scan_days):
-            day = float(planned) if planned >= 0 else min(float(planned), sessions[0] - 1)
-            noise = readings.draw(
-                rng, np.array([j for j, _ in imaging]), np.full(len(imaging), i), np.full(len(imaging), day)
-            )
+        planned = {float(day) if day >= 0 else min(float(day), sessions[0] - 1) for day in spec.scan_days}
+        for number, day in enumerate(sorted(planned)):
             done, diffusion = rng.random(2) >= (spec.scan_missing, spec.dwi_missing)
             if done and day <= end_day[i]:
-                values = dict(zip([name for _, name in imaging], noise.tolist(), strict=True))
+                j, who = np.array([j for j, _ in imaging]), np.full(len(imaging), i)
+                drawn = readings.draw(rng, j, who, np.full(len(imaging), day))
+                values = dict(zip([name for _, name in imaging], drawn.tolist(), strict=True))
                 scans.append(Scan(i, f"ses-{number + 1:02d}", day, values, bool(diffusion)))
     return tuple(scans)
 
 
 def _ratings(spec: CohortSpec, people: People, end_day: np.ndarray, readings: _Readings) -> Mapping[str, Columns]:
     """Rating scales: whole points within the range of the instrument; the first and the last day are never missing for HDRS-24."""
-    from remanent.study.schema import INSTRUMENTS
-
     tables: dict[str, Columns] = {}
     for name, planned in (("hdrs24", spec.rating_days), ("madrs", spec.madrs_days)):
         rng = stream(spec, name)

@@ -93,7 +93,7 @@ def _write_bold(rng: np.random.Generator, visit: _Visit, stem: Path) -> None:
         {"RepetitionTime": visit.tr_s, "SamplingFrequency": 1 / visit.tr_s, "Method": "mean"},
     )
     coverage = np.round(np.clip(rng.normal(0.99, 0.01, len(brain.labels())), 0.8, 1.0), 3)
-    _write_numbers(Path(f"{stem}_{atlas}_stat-coverage_bold.tsv"), brain.labels(), coverage[None])
+    write_tsv(Path(f"{stem}_{atlas}_stat-coverage_bold.tsv"), {"Node": brain.labels(), "coverage": coverage})
     _write_motion(rng, fd, kept, stem)
     n = int(kept.sum())
     write_tsv(
@@ -119,6 +119,11 @@ def _write_motion(rng: np.random.Generator, fd: np.ndarray, kept: np.ndarray, st
     names = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "framewise_displacement")
     _write_numbers(Path(f"{stem}_task-rest_motion.tsv"), names, np.column_stack([position, fd]), decimals=6)
     _write_numbers(Path(f"{stem}_task-rest_outliers.tsv"), ("framewise_displacement",), (~kept).astype(int)[:, None])
+    threshold = {
+        "Description": "Frames above the threshold (1) are censored.",
+        "Threshold": brain.brain()["connectivity"]["censored_above_mm"],
+    }
+    write_json(Path(f"{stem}_task-rest_outliers.json"), {"framewise_displacement": threshold})
 
 
 def _write_numbers(path: Path, names: tuple[str, ...], values: np.ndarray, decimals: int = 4) -> None:

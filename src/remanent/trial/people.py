@@ -132,11 +132,11 @@ class Stress:
     tst_h: np.ndarray
 
     def acting(self, days: np.ndarray) -> np.ndarray:
-        """The inputs u at any days, [stressor, day, patient]: log CRP against the population's median; hours of sleep below enough."""
+        """The inputs u at any days, [stressor, day, patient]: log CRP above, and hours of sleep below, the population's median."""
         k = self.index(days)
         numbers = reference()["stressors"]
         crp = np.log(self.crp[k] / numbers["crp_mg_l"]["median"])
-        return np.stack([crp, np.maximum(numbers["tst_h"]["enough_h"] - self.tst_h[k], 0.0)])
+        return np.stack([crp, numbers["tst_h"]["median"] - self.tst_h[k]])
 
     def index(self, days: np.ndarray) -> np.ndarray:
         """Row of the whole day each of `days` lies in."""
