@@ -10,7 +10,7 @@ from scipy.integrate import quad, solve_ivp
 
 from remanent._errors import InputError
 from remanent.treatment.drugs import CLASSES, formulary, require
-from remanent.treatment.exposure import DoseHistory, Levels, change_days, exposure, levels_used, mean_exposure
+from remanent.treatment.exposure import DoseHistory, change_days, exposure, mean_exposure
 
 INF = np.inf
 NAMES = sorted(formulary().drugs)
@@ -20,11 +20,6 @@ FULL = {name: drug.full_dose.value for name, drug in formulary().drugs.items()}
 def doses(*segments: tuple[str, float, float, float]) -> DoseHistory:
     names, *columns = zip(*segments, strict=True) if segments else ((), (), (), ())
     return DoseHistory(tuple(names), *(np.array(c, dtype=float) for c in columns))
-
-
-def levels(*rows: tuple[str, float, float]) -> Levels:
-    names, day, value = zip(*rows, strict=True)
-    return Levels(tuple(names), np.array(day, dtype=float), np.array(value, dtype=float))
 
 
 def row(name: str) -> int:
@@ -344,53 +339,6 @@ def test_cuts_after_an_earlier_change_are_kept():
     whole = change_days(history, -10, 200)
     late = change_days(history, 20, 200)
     assert late.size >= np.count_nonzero(whole > 20) - 1 > 3
-
-
-# Serum levels
-
-
-def test_level_on_target_makes_any_dose_a_full_one():
-    history = doses(("lithium", 400, -INF, INF))
-    D = total(history, [0.0, 100.0], levels(("lithium", 30.0, 0.7)))
-    np.testing.assert_allclose(D, 1.0, rtol=1e-12)
-    assert total(history, [0.0])[0] == pytest.approx(400 / 900)
-
-
-def test_levels_interpolate_without_a_jump():
-    history = doses(("lithium", 900, -INF, INF))
-    lab = levels(("lithium", 10.0, 0.35), ("lithium", 30.0, 0.7), ("lithium", 30.0, 0.7))
-    np.testing.assert_allclose(total(history, [0, 10, 20, 30, 99], lab), [0.5, 0.5, 0.75, 1.0, 1.0], rtol=1e-12)
-    edges = np.array([0.0, 20.0, 40.0])
-    np.testing.assert_allclose(mean_exposure(history, edges, lab).sum(axis=0), [0.5625, 0.9375], atol=1e-9)
-
-
-def test_own_clearance_outlives_the_level():
-    """Half the expected level means half the exposure at the next dose too."""
-    history = doses(("nortriptyline", 100, -INF, 50), ("nortriptyline", 50, 50, INF))
-    lab = levels(("Pamelor", 20.0, 50.0))
-    on_half = exposure(doses(("nortriptyline", 25, -INF, INF)), np.array([0.0]))
-    np.testing.assert_allclose(exposure(history, np.array([500.0]), lab), on_half, rtol=1e-9)
-
-
-def test_levels_that_say_nothing_are_not_used():
-    history = doses(("lithium", 900, 0, 10), ("phenelzine", 60, -INF, INF))
-    lab = levels(("lithium", -5.0, 0.7), ("lithium", 9.0, 0.7), ("lithium", 90.0, 0.1), ("phenelzine", 5.0, 3.0))
-    np.testing.assert_array_equal(levels_used(history, lab), [False, True, False, False])
-    only = levels(("lithium", -5.0, 0.7))
-    days = np.linspace(-10, 30, 9)
-    np.testing.assert_array_equal(exposure(history, days, only), exposure(history, days))
-
-
-def test_cuts_follow_the_levels():
-    history = doses(("lithium", 900, -INF, INF))
-    lab = levels(("lithium", 0.0, 0.35), ("lithium", 100.0, 1.05))
-    cuts = change_days(history, -50, 150, levels=lab)
-    edges = np.concatenate([[-50.0], cuts, [150.0]])
-    mean = mean_exposure(history, edges, lab)
-    for j in range(len(edges) - 1):
-        inside = exposure(history, np.linspace(edges[j], edges[j + 1], 50), lab)
-        assert np.abs(inside - mean[:, [j]]).max() <= 0.051
-    assert cuts.size < 20
 
 
 # Mistakes

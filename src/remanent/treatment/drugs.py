@@ -168,7 +168,7 @@ def unknown_drug(name: str) -> InputError:
 
 _UNIT_FACTORS: Mapping[str, Mapping[str, float]] = {
     "ng/mL": {"ng/ml": 1.0, "ug/l": 1.0, "ug/ml": 1e3, "mg/l": 1e3},
-    "mmol/L": {"mmol/l": 1.0, "meq/l": 1.0},
+    "mmol/L": {"mmol/l": 1.0, "meq/l": 1.0, "umol/l": 1e-3},
 }
 
 

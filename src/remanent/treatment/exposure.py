@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from remanent._errors import InputError
-from remanent.treatment.drugs import CLASSES, Drug, require
+from remanent.treatment.drugs import CLASSES, Drug, find, level_value, require
 
 Number = float | int
 Days = Float[np.ndarray, " day"]
@@ -81,6 +81,10 @@ class Levels:
     day: PerLevel
     value: PerLevel
 
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.day).all() and np.isfinite(self.value).all() and (self.value >= 0.0).all()):
+            raise InputError("a serum level or its day is negative or missing", where="labs", do="Set aside this row")
+
 
 def exposure(history: DoseHistory, days: Days, levels: Levels | None = None) -> ClassDays:
     """Exposure D at each day, [class, day], in the order of CLASSES.
@@ -137,6 +141,24 @@ def change_days(
             cuts.append(_fewest_cuts(days, D, tolerance, shortest_days))
     days = np.unique(np.concatenate(cuts))
     return days[(days > first) & (days < last)]
+
+
+def serum_levels(
+    analyte: Sequence[str], day: PerLevel, value: PerLevel, unit: Sequence[str]
+) -> tuple[Levels, tuple[str, ...]]:
+    """Those rows of a patient's labs that are levels of a drug, and in words why any other drug level is not used."""
+    kept: list[tuple[str, float, float]] = []
+    refused: list[str] = []
+    for name, when, measured, its_unit in zip(analyte, day, value, unit, strict=True):
+        drug = find(name)
+        if drug is None:
+            continue
+        try:
+            kept.append((drug.name, float(when), level_value(drug, float(measured), its_unit)))
+        except InputError as error:
+            refused.append(str(error))
+    days, values = np.array([k[1] for k in kept]), np.array([k[2] for k in kept])
+    return Levels(tuple(k[0] for k in kept), days, values), tuple(refused)
 
 
 def levels_used(history: DoseHistory, levels: Levels) -> LevelMask:
