@@ -164,6 +164,8 @@ def read_column(
 
 
 def _numbers(cells: pa.StringArray, column: Column, rows: Rows, factor: float) -> np.ndarray:
+    if column.unit == "year":  # BIDS allows "89+" for everyone of 89 and above
+        cells = pc.replace_substring_regex(cells, r"^([0-9]+)\+$", r"\1")
     values, wrong = numbers(cells)
     _reject(wrong, column, rows, lambda row: not_a_number(cells[row].as_py(), column))
     spelled = _array(pc.match_substring_regex(cells, _SPELLED_MISSING))
