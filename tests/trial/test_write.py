@@ -11,6 +11,8 @@ import pytest
 from scipy.io import loadmat
 
 from remanent._errors import InputError, UsageError
+from remanent.circuits.measure import measure
+from remanent.study.bids import load_session, read_study
 from remanent.study.schema import INPUT, INSTRUMENTS
 from remanent.trial import brain
 from remanent.trial.cohort import Cohort, Scan, simulate
@@ -300,3 +302,27 @@ def test_labels_are_the_atlass_own() -> None:
 def test_labels_are_in_the_order_of_the_published_atlas(real_data: Path) -> None:
     table = read_tsv(only(real_data / "atlas-4S", "*scale-156*.tsv"))
     assert list(brain.labels()) == table["name"]
+
+
+def test_what_the_readers_and_circuits_find_is_what_was_put_in(study: tuple[Cohort, Path]) -> None:
+    """The whole way: files, readers, features; against the scan's own values, within the errors the features state."""
+    cohort, out = study
+    read = read_study(out)
+    assert read.problems == ()
+    sessions = {(files.participant_id, files.session_id): files for files in read.sessions}
+    assert len(sessions) == len(cohort.scans)
+    errors = []
+    for scan in cohort.scans[:8]:
+        data = load_session(out, sessions[cohort.people.participant[scan.patient], scan.session])
+        assert data.problems == ()
+        found = {one.name: one for one in measure(data)}
+        volume = (
+            3800 * np.exp(scan.values["vol_hippocampus_left"]) + 3950 * np.exp(scan.values["vol_hippocampus_right"])
+        ) / 2
+        assert found["vol_hippocampus"].value == pytest.approx(volume, abs=0.1)
+        assert found["sc_strength_frontolimbic"].usable == scan.diffusion
+        for name in ("fc_default_default", "fc_cont_default", "fc_cont_cont"):
+            assert found[name].usable
+            errors.append((found[name].value - scan.values[name]) / found[name].se)
+    assert np.abs(errors).max() < 4.5
+    assert 0.5 < np.std(errors) < 1.6

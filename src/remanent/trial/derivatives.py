@@ -129,9 +129,9 @@ def _write_motion(rng: np.random.Generator, fd: np.ndarray, kept: np.ndarray, st
 def _write_numbers(path: Path, names: tuple[str, ...], values: np.ndarray, decimals: int = 4) -> None:
     """A wide table of numbers, fast."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rounded = np.round(values, decimals)
-    table = pa.table({name: rounded[:, i] for i, name in enumerate(names)})
-    pyarrow.csv.write_csv(table, path, TEXT)
+    columns = np.ascontiguousarray(np.round(np.asarray(values, float), decimals).T)
+    arrays = [pa.Array.from_buffers(pa.float64(), len(column), [None, pa.py_buffer(column)]) for column in columns]
+    pyarrow.csv.write_csv(pa.Table.from_arrays(arrays, names=list(names)), path, TEXT)
 
 
 def _write_connectome(rng: np.random.Generator, visit: _Visit, stem: Path) -> None:

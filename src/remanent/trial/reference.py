@@ -76,7 +76,7 @@ def _overridden(name: str, override: object, values: Mapping[str, np.ndarray]) -
     if name not in Params._fields:
         raise InputError(
             f"params names {name!r}",
-            why="no population parameter is called so",
+            why="No population parameter is called so",
             do=f"Use one of {', '.join(Params._fields)}",
         )
     if name in PER_INDICATOR:

@@ -115,7 +115,7 @@ def _spec(changes: Mapping[str, Any], where: str) -> CohortSpec:
     if unknown:
         names = ", ".join(field.name for field in fields(CohortSpec))
         raise InputError(
-            f"unknown field {unknown[0]!r}", where=where, why="it would have no effect", do=f"Use: {names}"
+            f"unknown field {unknown[0]!r}", where=where, why="It would have no effect", do=f"Use: {names}"
         )
     values = {name: _checked(name, value, where) for name, value in {**_defaults(), **changes}.items()}
     spec = CohortSpec(**values)
@@ -125,7 +125,7 @@ def _spec(changes: Mapping[str, Any], where: str) -> CohortSpec:
         raise InputError(
             f"enrolment_days {spec.enrolment_days} with follow_up_days {spec.follow_up_days}",
             where=where,
-            why="the last patient would not be followed at all",
+            why="The last patient would not be followed at all",
             do="Enrol over fewer days than patients are followed",
         )
     return spec
@@ -136,7 +136,7 @@ def _checked(name: str, value: object, where: str) -> Any:
         return _RULES[name](value)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"{name} is {value!r}", where=where, why=f"it must be {error}", do="Correct this field"
+            f"{name} is {value!r}", where=where, why=f"It must be {error}", do="Correct this field"
         ) from error
 
 

@@ -10,21 +10,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from remanent.dynamics.model import Params
 
-Steps = np.ndarray  # [step, lane], a lane being a patient or one simulated future of a patient
+Days = Float[np.ndarray, " step"]
+Lane = Float[np.ndarray, " lane"]  # a patient, or one simulated future of a patient
+Steps = Float[np.ndarray, "step lane"]
+Stress = Float[np.ndarray, "stressor step lane"]
 
 
 @dataclass(frozen=True)
 class Person:
     """Random effects, [lane]: passive gain, gain of function and of structure over the index course, and the rates that a mechanism switches, c and a."""
 
-    p: np.ndarray
-    g_f: np.ndarray
-    g_s: np.ndarray
-    c: np.ndarray
-    a: np.ndarray
+    p: Lane
+    g_f: Lane
+    g_s: Lane
+    c: Lane
+    a: Lane
 
 
 @dataclass(frozen=True)
@@ -45,28 +49,28 @@ class Forcing:
         Before it nothing moves, [lane].
     """
 
-    days: np.ndarray
+    days: Days
     exposure: Steps
-    stress: np.ndarray
+    stress: Stress
     ect: Steps
-    start_day: np.ndarray
+    start_day: Lane
 
 
 @dataclass(frozen=True)
 class State:
     """Function, structure, withdrawal and ECT trace, each [lane]."""
 
-    f: np.ndarray
-    s: np.ndarray
-    w: np.ndarray
-    e: np.ndarray
+    f: Lane
+    s: Lane
+    w: Lane
+    e: Lane
 
 
 @dataclass(frozen=True)
 class Course:
     """The path of each lane at the grid days, [step, lane], and the cumulative hazard of relapse since day 0."""
 
-    days: np.ndarray
+    days: Days
     f: Steps
     s: Steps
     w: Steps
@@ -109,14 +113,14 @@ def integrate(rng: np.random.Generator, params: Params, person: Person, forcing:
     return Course(forcing.days, f_path, s_path, w_path, e_path, cumulative_hazard(forcing.days, f_path, params))
 
 
-def cumulative_hazard(days: np.ndarray, f: Steps, params: Params) -> Steps:
+def cumulative_hazard(days: Days, f: Steps, params: Params) -> Steps:
     """Integral of h0 exp(-eta_f f) from day 0 to each grid day, [step, lane], by the trapezoid rule; grid days before 0 count nothing."""
     hazard = params.h0 * np.exp(-params.eta_f * f)
     pieces = np.diff(days)[:, None] * (hazard[1:] + hazard[:-1]) / 2 * (days[:-1, None] >= -1e-9)
     return np.concatenate([np.zeros((1, f.shape[1])), np.cumsum(pieces, axis=0)])
 
 
-def relapse_days(course: Course, exponential: np.ndarray) -> np.ndarray:
+def relapse_days(course: Course, exponential: Lane) -> Lane:
     """Day on which the cumulative hazard passes each lane's unit exponential variate (inversion), [lane]; inf if not within the grid."""
     passed = course.cumulative_hazard >= exponential
     k = passed.argmax(axis=0)
@@ -132,16 +136,16 @@ class _Rates:
     """The drift with its input held over one step."""
 
     params: Params
-    kappa: np.ndarray
-    v: np.ndarray
+    kappa: Lane
+    v: Lane
 
-    def flow(self, f: np.ndarray, s: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def flow(self, f: Lane, s: Lane, h: Lane) -> tuple[Lane, Lane]:
         """Drift over `h` days: midpoint rule."""
         df, ds = self._drift(f, s)
         df, ds = self._drift(f + h / 2 * df, s + h / 2 * ds)
         return f + h * df, s + h * ds
 
-    def _drift(self, f: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _drift(self, f: Lane, s: Lane) -> tuple[Lane, Lane]:
         return self.params.k_f * (s + self.v - f), self.kappa * (f - s) - self.params.r * s
 
 

@@ -10,11 +10,12 @@ p, g_f, g_s         the patient's random effects; `intercept.<indicator>` too
 relapse_day         when relapse comes under the arm's own plan, on record or not; n/a if not within the follow-up
 function, structure, withdrawal, ect_trace     state on every whole day on record
 today               day of the last record
-remanence, hold, relapse                       at `horizon_days` from today, for patients still at risk: hold and relapse probabilities under each plan
+relapse, function_ahead                        for patients still at risk, at `horizon_days` from today under each `plan`: probability of relapse, mean function
+remanence, hold                                of a stop of all drugs today: mean function then over function today; probability of no relapse
 =================== ===========================================================================================================
 
 Probabilities are over the futures of the true state under the true parameters, with stressors held at today's level: the mean over simulated paths of
-1 - exp(-integral of the hazard). `remanence` is the mean of function after all drugs are stopped today over function today.
+1 - exp(-integral of the hazard).
 """
 
 from collections.abc import Iterator, Mapping
@@ -135,6 +136,7 @@ def _futures_of(cohort: Cohort, patients: np.ndarray) -> Iterator[Row]:
             now = cohort.course.at(today, int(i)).f
             for h, horizon in enumerate(HORIZONS):
                 yield who, "relapse", today, horizon, plan, relapse[h, lane]
+                yield who, "function_ahead", today, horizon, plan, f[h, lane]
                 if plan == "stop":
                     yield who, "hold", today, horizon, plan, 1 - relapse[h, lane]
                     yield who, "remanence", today, horizon, plan, f[h, lane] / now

@@ -46,7 +46,7 @@ def write_study(cohort: Cohort, out: Path) -> None:
         raise UsageError(
             "is not an empty folder",
             where=str(out),
-            why="a study is never mixed with other files",
+            why="A study is never mixed with other files",
             do="Give a new folder",
         )
     out.mkdir(parents=True, exist_ok=True)
