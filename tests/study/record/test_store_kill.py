@@ -1,6 +1,6 @@
 """Killed in the middle, the record is as it was before; the next run completes it; nothing is lost or doubled."""
 
-import json
+import pickle
 import random
 import signal
 import subprocess
@@ -8,7 +8,6 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +16,8 @@ from remanent.study.store import IngestSummary, Record
 
 PEOPLE, VISITS = 20, 300
 SCRIPT = """
-import json, os, signal, sys
-import numpy as np
+import os, pickle, signal, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[3])
-from conftest import build
 from remanent.study.record import intake, merge, upgrade, chain
 from remanent.study.store import Record
 
@@ -29,8 +25,7 @@ def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 point = sys.argv[2]
-files = json.loads((Path(sys.argv[1]) / "files.json").read_text())
-study = build(Path(sys.argv[1]) / "study", files)
+study = pickle.loads((Path(sys.argv[1]) / "study.pickle").read_bytes())
 if point == "created": upgrade.guard = die
 record = Record.open(Path(sys.argv[1]) / "study.sqlite")
 print("go", flush=True)
@@ -57,10 +52,10 @@ def files(scale=1.0):
 
 
 @contextmanager
-def started(folder, point, given):
+def started(folder, point, study):
     """The script above in a process of its own, dead for sure at the end."""
-    (folder / "files.json").write_text(json.dumps(given))
-    command = [sys.executable, "-c", SCRIPT, str(folder), point, str(Path(__file__).parent)]
+    (folder / "study.pickle").write_bytes(pickle.dumps(study))
+    command = [sys.executable, "-c", SCRIPT, str(folder), point]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()
@@ -87,7 +82,7 @@ def test_killed_at_a_point(tmp_path, study_of, point):
     if grown:
         with Record.open(tmp_path / "study.sqlite") as record:
             record.ingest(study_of(files()))
-    with started(tmp_path, point, files(2.0)) as process:
+    with started(tmp_path, point, study_of(files(2.0))) as process:
         assert "done" not in process.stdout.read()
         assert process.wait() == -signal.SIGKILL
     with Record.open(tmp_path / "study.sqlite") as record:
@@ -101,7 +96,7 @@ def test_killed_at_random_moments(tmp_path, study_of):
     with Record.open(tmp_path / "study.sqlite") as record:
         for _ in range(2):
             record.ingest(study_of(files()))
-            with started(tmp_path, "", files(2.0)) as process:
+            with started(tmp_path, "", study_of(files(2.0))) as process:
                 process.stdout.readline()
                 time.sleep(chance.uniform(0, 0.25))
             assert rows(record) in (Counter(files()["phenotype/ema.tsv"]), Counter(files(2.0)["phenotype/ema.tsv"]))

@@ -29,10 +29,7 @@ _MEANING: Mapping[str, tuple[str, str]] = {
         "Check the disk (full? network folder?) and start again; the record is as it was before.",
     ),
     "readonly": ("The record cannot be written.", "Allow writing to the file and its folder, or choose another OUT."),
-    "unable to open": (
-        "The record cannot be opened or created here.",
-        "Check that the folder exists and can be written.",
-    ),
+    "unable to open": ("The record cannot be opened here.", "Check that its folder exists and can be written."),
     "not a database": ("This is not a SQLite file.", "Move it away, or choose another OUT."),
     "malformed": ("The file is damaged.", "Restore it from a backup, or move it away and run again to build it anew."),
 }
