@@ -146,7 +146,7 @@ def dispensable(drug: Drug, up_to_mg: Number) -> Doses:
         )
     parts = [round(mg * 1000.0) for mg in sold]  # µg: whole numbers
     unit = int(np.gcd.reduce(parts))
-    reachable = np.zeros(round(up_to_mg * 1000.0) // unit + 1, dtype=bool)
+    reachable = np.zeros(int(up_to_mg * 1000.0 + 1e-6) // unit + 1, dtype=bool)
     reachable[0] = True
     for part in (p // unit for p in parts):
         for remainder in range(min(part, reachable.size)):
