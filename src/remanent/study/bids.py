@@ -15,7 +15,7 @@ from remanent.study.session import SessionData
 from remanent.study.table import Study, Table
 from remanent.study.tables import read_tables
 
-__all__ = ["DerivativeFile", "SessionFiles", "load_session", "read_study"]
+__all__ = ["DerivativeFile", "SessionFiles", "atlases_named", "load_session", "read_study"]
 
 
 def read_study(
@@ -79,6 +79,12 @@ def _joined(
             why = f"The scans of the {visit} have no day in {table}: they are measured, but stand nowhere in time. Add it."
             problems.append(Problem(file, None, "session_id", why, "used"))
     return tuple(kept), problems
+
+
+def atlases_named(files: SessionFiles) -> frozenset[str]:
+    """The atlases of a session's BOLD runs by their file names, without opening any."""
+    names = (file.entities.get("atlas") or file.entities.get("seg") for file in files.files if file.kind == "xcpd")
+    return frozenset(name for name in names if name)
 
 
 def load_session(

@@ -32,12 +32,12 @@ class Stats:
     version: str
 
 
-def read_stats(root: Path, file: str) -> Stats:
-    """Read any ``*.stats`` file of FreeSurfer: ``# Measure`` lines, ``# ColHeaders``, and the table below."""
+def read_stats(root: Path, file: str, *, has_table: bool = True) -> Stats:
+    """Read a ``*.stats`` file of FreeSurfer: ``# Measure`` lines, ``# ColHeaders``, and the table below, if it has one."""
     measures: dict[str, tuple[float, str]] = {}
     table: dict[str, dict[str, float]] = {}
     columns: list[str] = []
-    version = ""
+    version, n_rows = "", None
     for row, line in enumerate(read_text(root, file).split("\n"), start=1):
         head, _, rest = line.lstrip("# ").partition(" ")
         if not line.startswith("#"):
@@ -49,10 +49,15 @@ def read_stats(root: Path, file: str) -> Stats:
             measures[name] = measure
         elif head == "ColHeaders":
             columns = rest.split()
+        elif head == "NRows":
+            n_rows = int(_finite(file, rest.strip(), row, "NRows"))
         elif head == "cvs_version":
             version = _version(rest)
     if not (measures or table):
         raise RefusedError(file, "This stats file holds no number. Run FreeSurfer's last step anew.")
+    if (has_table and not table) or n_rows not in {None, len(table)}:
+        why = f"This stats file is cut off: {len(table)} rows of its table are there, {n_rows or 'more'} were written"
+        raise RefusedError(file, f"{why}. Copy it anew.")
     return Stats(measures, table, version)
 
 
@@ -100,7 +105,8 @@ def _read_subject(
     for name in sorted(_MAIN):
         if f"stats/{name}.stats" in files:
             try:
-                stats[name] = read_stats(root, files[f"stats/{name}.stats"].path)
+                path = files[f"stats/{name}.stats"].path
+                stats[name] = read_stats(root, path, has_table=name != "brainvol")
             except RefusedError as refusal:
                 problems.append(refusal.problem)
     volumes = {**_volumes(stats), **dict(_subfields(root, files, problems))}
@@ -113,7 +119,7 @@ def _read_subject(
     if not volumes and not thickness:
         return None, problems
     longitudinal = ".long." in folder
-    pipeline = _pipeline(root, files, stats, longitudinal=longitudinal)
+    pipeline = _pipeline(root, files, stats, problems, longitudinal=longitudinal)
     errors = known_errors(pipeline, "morphometry", gates)
     for gate in errors:
         made = f"Made by {pipeline.name} {pipeline.version}."
@@ -178,7 +184,7 @@ def _head_size(
         for name in ("aseg", "lh.aparc", "rh.aparc"):
             file = base.get(f"stats/{name}.stats")
             try:
-                own = None if file is None else read_stats(root, file.path).measures.get("eTIV")
+                own = None if file is None else read_stats(root, file.path, has_table=False).measures.get("eTIV")
             except RefusedError as refusal:
                 problems.append(refusal.problem)
                 continue
@@ -193,7 +199,12 @@ def _head_size(
 
 
 def _pipeline(
-    root: Path, files: Mapping[str, DerivativeFile], stats: Mapping[str, Stats], *, longitudinal: bool
+    root: Path,
+    files: Mapping[str, DerivativeFile],
+    stats: Mapping[str, Stats],
+    problems: list[Problem],
+    *,
+    longitudinal: bool,
 ) -> Pipeline:
     """FreeSurfer's version: of the build stamp, else of a stats header, else of the dataset's description."""
     any_file = next(iter(files.values()))
@@ -201,8 +212,8 @@ def _pipeline(
     if "scripts/build-stamp.txt" in files:
         try:
             version = _version(read_text(root, files["scripts/build-stamp.txt"].path))
-        except RefusedError:
-            version = ""  # the headers may tell
+        except RefusedError as refusal:
+            problems.append(replace(refusal.problem, action="used"))
     version = version or next((one.version for one in stats.values() if one.version), "")
     described = any_file.pipeline
     if not version and described.version != UNKNOWN_VERSION:

@@ -6,42 +6,23 @@ DSI Studio: ``{count,ncount,mean_length,gfa}_{pass,end}``. SIFT2-weighted counts
 multiplied by the proportionality coefficient mu of their own tractogram (``*_model-sift2_mu.txt``), as MRtrix3 documents.
 """
 
-import io
-import struct
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat, whosmat
-from scipy.io.matlab import MatReadError
 
 from remanent._errors import Problem
 from remanent._types import Square
 from remanent.study.derivatives.files import RefusedError, read_bytes, read_text
 from remanent.study.derivatives.gates import Gate, known_errors
+from remanent.study.derivatives.mat5 import DamagedError, read_mat5
 from remanent.study.derivatives.matrices import check_labels, check_range, check_symmetric
 from remanent.study.index import DerivativeFile
 from remanent.study.session import Connectome, Pipeline
 
 _DERIVED = frozenset({"space", "model", "desc"})
-_CORRUPT = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    OSError,
-    EOFError,
-    MemoryError,
-    OverflowError,
-    NotImplementedError,
-    zlib.error,
-    struct.error,
-    MatReadError,
-)  # what scipy raises on damaged files
 
 
 def read_qsirecon(
@@ -89,6 +70,9 @@ def _read_file(
         yield refusal.problem
         if refusal.problem.file == file.path:
             return
+    if atlas is None and not any(_matrices(content)):
+        why = "This file holds no atlas_<name>_<measure>_connectivity, so no connectome. Compute it anew."
+        yield Problem(file.path, None, "", why, "refused")
     if mu_file is None and any(_sift2(measure) for _, measure, _, _ in _matrices(content)):
         why = "There is no SIFT2 mu beside these weights, so their scale differs between scans; only shares can be compared"
         yield Problem(file.path, None, "mu", f"{why}. Keep *_model-sift2_mu.txt.", "used")
@@ -128,15 +112,11 @@ def _load(root: Path, file: str, atlas: str | None) -> Mapping[str, Any]:
     if content[:4] == b"\x89HDF" or b"MATLAB 7.3" in content[:128]:
         why = "This is a MATLAB 7.3 (HDF5) file; QSIRecon writes MATLAB 5. Save it again with -v6 or -v7"
         raise RefusedError(file, f"{why}.")
-    if len(content) < 136 or content[126:128] not in {b"IM", b"MI"}:
-        raise RefusedError(file, "This is not a MATLAB 5 file, or it is cut off. Copy or compute it anew.")
+    start = "atlas_" if atlas is None else f"atlas_{atlas}_"
     try:
-        wanted = None
-        if atlas is not None:
-            wanted = [name for name, _, _ in whosmat(io.BytesIO(content)) if name.startswith(f"atlas_{atlas}_")]
-        return loadmat(io.BytesIO(content), variable_names=wanted)
-    except _CORRUPT as error:
-        why = f"This MATLAB file is damaged or cut off ({type(error).__name__}). Copy or compute it anew."
+        return read_mat5(content, lambda name: name.startswith(start))
+    except DamagedError as error:
+        why = f"This is not a whole MATLAB 5 file ({error}). Copy or compute it anew."
         raise RefusedError(file, why) from error
 
 
@@ -176,10 +156,10 @@ def _matrices(content: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, tuple
 
 
 def _labels(value: Any) -> tuple[str, ...]:
-    """Labels out of padded text, or of cells as deep as MATLAB and SciPy nest them."""
-    if isinstance(value, np.ndarray):
-        return tuple(label for part in value.ravel() for label in _labels(part))
-    return (str(value).strip(),)
+    """Labels out of padded rows of text, or of cells as deep as they are nested."""
+    if isinstance(value, list):
+        return tuple(label for part in value for label in _labels(part))
+    return (value.strip() if isinstance(value, str) else "",)
 
 
 def _checked(file: str, name: str, labels: Sequence[str], values: Any) -> tuple[tuple[str, ...], Square]:
