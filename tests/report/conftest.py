@@ -335,16 +335,16 @@ def cohort(patients: int = 40, seed: int = 2) -> CohortView:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_patient() -> Callable[..., PatientView]:
     return rich_patient
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_bare() -> Callable[..., PatientView]:
     return bare_patient
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_cohort() -> Callable[..., CohortView]:
     return cohort

@@ -13,6 +13,7 @@ from remanent.report.words import (
     day_label,
     fraction_interval,
     listing,
+    minus,
     number,
     percent,
     percent_interval,
@@ -30,7 +31,7 @@ def timeline_summary(timeline: Timeline, states: States | None = None) -> str:
         _events(timeline),
     ]
     if states is not None and states.basis.informed and states.days.size:
-        last = f"{number(float(states.function_mean[-1]), 2)} and structure at {number(float(states.structure_mean[-1]), 2)}"
+        last = f"{minus(f'{states.function_mean[-1]:.2f}')} and structure at {minus(f'{states.structure_mean[-1]:.2f}')}"
         parts.append(
             f"On {day_label(float(states.days[-1]))} the model puts function at {last} (0: before treatment, 1: the mean gain after ECT)."
         )
@@ -65,10 +66,10 @@ def _series(series: Series) -> str:
     if not known.size:
         return f"{series.label}: no value."
     first, last = known[0], known[-1]
-    start = f"{series.label}: {number(float(series.values[first]), 4)} {series.unit} on {day_label(float(series.days[first]))}"
+    start = f"{series.label}: {number(float(series.values[first]))} {series.unit} on {day_label(float(series.days[first]))}"
     if first == last:
         return f"{start}."
-    return f"{start}, {number(float(series.values[last]), 4)} on {day_label(float(series.days[last]))} ({len(known)} values)."
+    return f"{start}, {number(float(series.values[last]))} on {day_label(float(series.days[last]))} ({len(known)} values)."
 
 
 def _scans(timeline: Timeline) -> str:

@@ -16,6 +16,8 @@ ADVICE: dict[AdviceCode, str] = {
 
 _BREAKS = re.compile(r"[^\S\u00a0]+")  # a no-break space stays: it holds a number and its unit together
 NB = "\N{NO-BREAK SPACE}"
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+_PER_CENT = re.compile(r"(?<=\d) (?=%)")
 
 
 def clean(text: object, limit: int = 0) -> str:
@@ -23,8 +25,8 @@ def clean(text: object, limit: int = 0) -> str:
 
     Markup is not escaped here: the template engine and matplotlib's SVG writer do that.
     """
-    spaced = _BREAKS.sub(" ", str(text)).strip()
-    shown = "".join(c for c in spaced if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn"})
+    seen = "".join(c for c in str(text) if c.isspace() or unicodedata.category(c) not in _HIDDEN)
+    shown = _PER_CENT.sub(NB, _BREAKS.sub(" ", seen).strip())
     return shown if not limit or len(shown) <= limit else shown[: limit - 1].rstrip() + "…"
 
 
