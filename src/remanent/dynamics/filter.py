@@ -94,15 +94,28 @@ class Path(NamedTuple):
     top: Float[Array, "step 2 5 patient"]
     hazard: _Update
     reading: _Update
+    fixed: Lane
 
 
 class Smoothed(NamedTuple):
-    """Moments of (f, s) given all data of the patient, and the withdrawal component: each [step, patient]."""
+    """Moments given all data of the patient, each [step, patient].
+
+    Attributes
+    ----------
+    f_mean, f_sd, s_mean, s_sd
+        Function and structure.
+    fitted_mean, fitted_sd
+        The step's indicator without its noise, standardised.
+    withdrawal
+        The withdrawal component.
+    """
 
     f_mean: Steps
     f_sd: Steps
     s_mean: Steps
     s_sd: Steps
+    fitted_mean: Steps
+    fitted_sd: Steps
     withdrawal: Steps
 
 
@@ -133,13 +146,14 @@ def smooth(params: Params, grid: Grid) -> Smoothed:
 
     def forward(moments: Moments, inputs: _Inputs) -> tuple[Moments, Path]:
         predicted, after, _, top, hazard, reading = _step(params, moments, inputs)
-        return after, Path(predicted, after, top, hazard, reading)
+        fixed = _reading(params, after, inputs.step)[1]
+        return after, Path(predicted, after, top, hazard, reading, fixed)
 
     _, path = jax.lax.scan(forward, _start(params, grid), _inputs(params, grid))
     zero = jnp.zeros_like(path.filtered.mean[0]), jnp.zeros_like(path.filtered.cov[0])
     _, (mean, var) = jax.lax.scan(_backward, zero, path, reverse=True)
     sd = jnp.sqrt(jnp.maximum(var, 0.0))
-    return Smoothed(mean[:, F], sd[:, F], mean[:, S], sd[:, S], path.filtered.withdrawal)
+    return Smoothed(mean[:, 0], sd[:, 0], mean[:, 1], sd[:, 1], mean[:, 2], sd[:, 2], path.filtered.withdrawal)
 
 
 def replicate(key: Array, params: Params, grid: Grid) -> Grid:
@@ -150,7 +164,8 @@ def replicate(key: Array, params: Params, grid: Grid) -> Grid:
     def body(moments: Moments, inputs: tuple[_Inputs, Lane]) -> tuple[Moments, Lane]:
         (step, law), z = inputs
         predicted = _predict(params, moments, _Inputs(step, law))[0]
-        h, expected = _reading(params, predicted, step)
+        h, fixed = _reading(params, predicted, step)
+        expected = fixed + (h * predicted.mean).sum(0)
         spread = _quadratic(predicted.cov, h)[1] + step.se2 + params.sigma[step.indicator] ** 2
         value = expected + jnp.sqrt(spread) * z
         drawn = _Inputs(step._replace(value=value), law)
@@ -236,12 +251,12 @@ def tilted_moments(
 
 
 def _reading(params: Params, moments: Moments, step: Grid) -> tuple[Float[Array, "state patient"], Lane]:
+    """How the step's indicator reads the state: expected value = fixed + h·x."""
     j = step.indicator
     zero = jnp.zeros_like(step.dt)
     own = (jnp.arange(params.mu.shape[0])[:, None] == j[None]).astype(float)
     h = jnp.concatenate([jnp.stack([params.l_f[j], params.l_s[j], zero, zero, zero]), own])
-    fixed = params.mu[j] + params.l_e[j] * moments.trace + params.l_w[j] * moments.withdrawal
-    return h, fixed + (h * moments.mean).sum(0)
+    return h, params.mu[j] + params.l_e[j] * moments.trace + params.l_w[j] * moments.withdrawal
 
 
 def _quadratic(cov: Float[Array, "state state patient"], h: Float[Array, "state patient"]) -> tuple[Array, Lane]:
@@ -250,10 +265,10 @@ def _quadratic(cov: Float[Array, "state state patient"], h: Float[Array, "state 
 
 
 def _observe(params: Params, moments: Moments, step: Grid) -> tuple[Moments, Lane, _Update]:
-    h, expected = _reading(params, moments, step)
+    h, fixed = _reading(params, moments, step)
     column, explained = _quadratic(moments.cov, h)
     var = explained + step.se2 + params.sigma[step.indicator] ** 2
-    error = step.value - expected
+    error = step.value - fixed - (h * moments.mean).sum(0)
     kappa = step.observed / var
     log_density = -0.5 * step.observed * (jnp.log(2 * jnp.pi * var) + error**2 / var)
     return _apply(moments, column, kappa * error, kappa), log_density, _Update(h, kappa * error, kappa)
@@ -266,15 +281,19 @@ def _apply(moments: Moments, column: Float[Array, "state patient"], gain: Lane, 
 
 
 def _backward(carry: tuple[Array, Array], path: Path) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Back over one step: smoothed mean and variance of (f, s) at its end, then the adjoints before it."""
+    """Back over one step: smoothed mean and variance of f, s and the indicator at its end, then the adjoints before it."""
     lam, big = carry
-    mean = path.filtered.mean + (path.filtered.cov * lam[None]).sum(1)
-    pulled = [(path.filtered.cov[i][:, None] * big * path.filtered.cov[i][None]).sum((0, 1)) for i in (F, S)]
-    var = jnp.stack([path.filtered.cov[i, i] - pulled[i] for i in (F, S)])
+    cov = path.filtered.cov
+    mean = path.filtered.mean + (cov * lam[None]).sum(1)
+    columns = jnp.stack([cov[F], cov[S], (cov * path.reading.h[None]).sum(1)])
+    prior = jnp.stack([cov[F, F], cov[S, S], (columns[2] * path.reading.h).sum(0)])
+    pulled = ((columns[:, :, None] * big[None]).sum(1) * columns).sum(1)
+    fitted = path.fixed + (path.reading.h * mean).sum(0)
+    found = jnp.stack([mean[F], mean[S], fitted]), prior - pulled
     tilted = _apply(path.predicted, path.predicted.cov[:, F], path.hazard.gain, path.hazard.kappa)
     lam, big = _before_update(lam, big, path.reading, tilted.cov)
     lam, big = _before_update(lam, big, path.hazard, path.predicted.cov)
-    return _before_transition(lam, big, path.top), (mean[:2], var)
+    return _before_transition(lam, big, path.top), found
 
 
 def _before_update(lam: Array, big: Array, update: _Update, cov: Array) -> tuple[Array, Array]:

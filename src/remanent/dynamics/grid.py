@@ -6,11 +6,13 @@ import numpy as np
 
 from remanent.dynamics.filter import Grid
 from remanent.dynamics.indicators import Indicators, log_crp
-from remanent.study.panel import Long, Panel
+from remanent.study.panel import Panel
+from remanent.treatment.drugs import CLASSES, NOT_DRUGS
 from remanent.treatment.exposure import DoseHistory, change_days, exposure, mean_exposure
 
 WEEK = 7.0
 _STEP_BUCKET, _PATIENT_BUCKET = 32, 8
+_IS_DRUG = np.array([c not in NOT_DRUGS for c in CLASSES])
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,15 @@ class TimeLine:
         Number of real steps of each lane, [lane without padding].
     today
         Last record of each lane's patient (day), [lane without padding].
+    stress_today
+        Each stressor on that day, [stressor, lane without padding].
     """
 
     grid: Grid
     lanes: np.ndarray
     steps: np.ndarray
     today: np.ndarray
+    stress_today: np.ndarray
 
 
 def history_of(panel: Panel, patient: int) -> DoseHistory:
@@ -42,10 +47,18 @@ def history_of(panel: Panel, patient: int) -> DoseHistory:
     return DoseHistory(tuple(map(str, d.drug[rows])), d.dose_mg_day[rows], d.start_day[rows], d.stop_day[rows])
 
 
+def total_exposure(history: DoseHistory, edges_days: np.ndarray) -> np.ndarray:
+    """Mean exposure to all drugs together over consecutive intervals: the sum over classes, [interval]."""
+    if not history.drug:
+        return np.zeros(len(edges_days) - 1)
+    return mean_exposure(history, edges_days)[_IS_DRUG].sum(0)
+
+
 def build_timeline(panel: Panel, indicators: Indicators) -> TimeLine:
     """Steps of every patient with at least one dated record."""
     lanes = np.flatnonzero(np.isfinite(panel.last_day))
     columns = [_patient_steps(panel, indicators, int(i)) for i in lanes]
+    now = np.array([_stress_at(_stressors(panel, int(i)), panel.last_day[[i]], indicators)[:, 0] for i in lanes]).T
     lengths = np.array([c["dt"].size for c in columns], int)
     steps = _bucket(int(lengths.max(initial=1)), _STEP_BUCKET)
     width = _bucket(max(len(lanes), 1), _PATIENT_BUCKET)
@@ -58,7 +71,7 @@ def build_timeline(panel: Panel, indicators: Indicators) -> TimeLine:
         for name, values in column.items():
             grid[name][:n, lane] = values
     grid["indicator"] = grid["indicator"].astype(int)
-    return TimeLine(Grid(stress=stress, **grid), lanes, lengths, panel.last_day[lanes])
+    return TimeLine(Grid(stress=stress, **grid), lanes, lengths, panel.last_day[lanes], now.reshape(2, -1))
 
 
 def _bucket(n: int, size: int) -> int:
@@ -71,13 +84,13 @@ def _patient_steps(panel: Panel, indicators: Indicators, i: int) -> dict[str, np
     history = history_of(panel, i)
     ect = panel.ect_day[panel.ect_patient == i]
     risk = _risk_interval(panel, i, has_ect=ect.size > 0)
-    stressors = [_stressor(panel.labs, i, "crp"), _stressor(panel.sleep, i, "tst_h")]
+    stressors = _stressors(panel, i)
     weekly = np.arange(first, last, WEEK)
     bends = change_days(history, first, last)
     days = np.concatenate([obs["day"], ect, weekly, bends, [last], risk, *(s[0] for s in stressors)])
     nodes = np.unique(np.round(days[(days >= first) & (days <= last)], 6))
     at_node = _per_node(nodes, history, ect, risk, relapsed=bool(panel.relapsed[i]))
-    at_node["stress"] = _stress_means(nodes, stressors, indicators)
+    at_node["stress"] = _stress_at(stressors, np.concatenate([nodes[:1], nodes[:-1]]), indicators)
     return _with_observations(nodes, at_node, obs)
 
 
@@ -105,18 +118,18 @@ def _risk_interval(panel: Panel, i: int, *, has_ect: bool) -> np.ndarray:
     return np.array([start, end]) if np.isfinite(end) and end >= start else np.empty(0)
 
 
-def _stressor(records: Long, i: int, name: str) -> tuple[np.ndarray, np.ndarray]:
-    return records.of(i, name)
+def _stressors(panel: Panel, i: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Days and values of CRP (mg/L) and of total sleep time (h)."""
+    return [panel.labs.of(i, "crp"), panel.sleep.of(i, "tst_h")]
 
 
-def _stress_means(nodes: np.ndarray, stressors: list[tuple[np.ndarray, np.ndarray]], scale: Indicators) -> np.ndarray:
-    """Last value carried forward over each interval, in stressor units: log CRP above, hours of sleep below, the cohort's median; 0 before the first."""
+def _stress_at(stressors: list[tuple[np.ndarray, np.ndarray]], days: np.ndarray, scale: Indicators) -> np.ndarray:
+    """Last value carried forward, in stressor units: log CRP above, hours of sleep below, the cohort's median; 0 before the first, [stressor, day]."""
     (crp_day, crp), (sleep_day, sleep) = stressors
     deviation = ((crp_day, log_crp(crp) - scale.crp_centre), (sleep_day, scale.sleep_centre - sleep))
-    out = np.zeros((2, nodes.size))
-    starts = np.concatenate([nodes[:1], nodes[:-1]])
+    out = np.zeros((2, days.size))
     for row, (day, value) in enumerate(deviation):
-        known = np.searchsorted(day, starts, side="right") - 1
+        known = np.searchsorted(day, days, side="right") - 1
         out[row] = np.where(known >= 0, value[known] if value.size else 0.0, 0.0)
     return out
 
@@ -127,8 +140,8 @@ def _per_node(
     dt = np.diff(nodes, prepend=nodes[:1])
     dose, lost = np.zeros(nodes.size), np.zeros(nodes.size)
     if nodes.size > 1 and history.drug:
-        dose[1:] = mean_exposure(history, nodes).sum(0)
-        lost[1:] = np.maximum(-np.diff(exposure(history, nodes), axis=1), 0).sum(0)
+        dose[1:] = total_exposure(history, nodes)
+        lost[1:] = np.maximum(-np.diff(exposure(history, nodes)[_IS_DRUG], axis=1), 0).sum(0)
     course = max(int((ect <= 0).sum()), 1) if (ect <= 0).any() else max(ect.size, 1)
     share = np.zeros(nodes.size)
     np.add.at(share, np.searchsorted(nodes, np.round(ect, 6)), 1.0 / course)

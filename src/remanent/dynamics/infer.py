@@ -79,7 +79,7 @@ def fit(layout: Layout, grid: Grid) -> Posterior:
     start = np.zeros(layout.size)
     fits: dict[str, Fit] = {}
     for m in reversed(range(len(MECHANISMS))):
-        fits[MECHANISMS[m]] = _fit_one(objective, layout, data, m, start)
+        fits[MECHANISMS[m]] = _fit_one(objective, data, m, start)
         start = fits[MECHANISMS[m]].mode
     return Posterior(layout, tuple(fits[m] for m in MECHANISMS))
 
@@ -94,7 +94,7 @@ def _objective(layout: Layout) -> ValueAndGradient:
     return jax.jit(jax.value_and_grad(negative_log_joint, has_aux=True))
 
 
-def _fit_one(objective: ValueAndGradient, layout: Layout, grid: Grid, mechanism: int, start: np.ndarray) -> Fit:
+def _fit_one(objective: ValueAndGradient, grid: Grid, mechanism: int, start: np.ndarray) -> Fit:
     switches = jnp.asarray(SWITCHES[mechanism])
 
     def value_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:

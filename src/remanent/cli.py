@@ -1,0 +1,162 @@
+"""The command line: one command per stage. Nothing heavy is imported before a command is chosen."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from remanent import __version__
+from remanent._errors import RemanentError, UsageError
+
+DONE, UNUSABLE, WRONG_USAGE, WITH_LOSSES = 0, 1, 2, 3
+RESEARCH_ONLY = "Research use only. Not a medical device."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code: 0 done, 1 unusable input, 2 wrong usage, 3 finished with losses."""
+    options = _parser().parse_args(arguments)
+    _one_thread_per_process()
+    try:
+        return int(options.command(options))
+    except RemanentError as error:
+        print(f"remanent: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("remanent: stopped; run the same command again to go on from here.", file=sys.stderr)  # noqa: T201
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="remanent",
+        description="What remains of the recovery when treatment is withdrawn: a follow-up study after ECT, from files to forecasts.",
+        epilog=f"{RESEARCH_ONLY} Exit codes: 0 done, 1 unusable input, 2 wrong usage, 3 finished with something set aside.",
+    )
+    parser.add_argument("--version", action="version", version=f"remanent {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    demo = _command(commands, "demo", _demo, "a synthetic study with known truth, and the main job on it")
+    demo.add_argument("out", nargs="?", type=Path, default=Path("demo-out"), metavar="OUT")
+    demo.add_argument("--patients", type=int, default=40, help="number of synthetic patients (default 40)")
+    _run_options(demo)
+    check = _command(
+        commands, "check", _check, "what of a study can be used, what cannot and why; or whether results are intact"
+    )
+    check.add_argument("study", type=Path, metavar="STUDY|OUT")
+    check.add_argument("--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL")
+    run = _command(commands, "run", _run, "read, measure, fit, report")
+    run.add_argument("study", type=Path, metavar="STUDY")
+    run.add_argument("out", type=Path, metavar="OUT")
+    run.add_argument(
+        "level",
+        nargs="?",
+        choices=["participant", "group"],
+        help="participant: read and measure; group: fit and report; neither: both",
+    )
+    run.add_argument(
+        "--participant-label",
+        "--participant_label",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="only these, with or without sub-",
+    )
+    run.add_argument(
+        "--thresholds", type=Path, help="YAML file with thresholds of the advice, in place of the shipped ones"
+    )
+    _run_options(run)
+    simulate = _command(commands, "simulate", _simulate, "a synthetic study (BIDS) and truth.tsv")
+    simulate.add_argument("spec", type=Path, metavar="SPEC")
+    simulate.add_argument("out", type=Path, metavar="OUT")
+    return parser
+
+
+def _command(
+    commands: Any, name: str, function: Callable[[argparse.Namespace], int], words: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=words, description=words[0].upper() + words[1:] + ".", epilog=RESEARCH_ONLY
+    )
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=max(1, os.cpu_count() or 1),
+        help="processes that measure sessions (default: all cores)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
+    parser.add_argument("--json", action="store_true", help="log one JSON object a line, on standard error")
+
+
+def _one_thread_per_process() -> None:
+    """Linear algebra here is many small problems: threads inside a worker only get in each other's way."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from remanent.stages.demo import demo
+
+    _say(demo(options.out, patients=options.patients, seed=options.seed, workers=options.workers, log=_log(options)))
+    return DONE
+
+
+def _check(options: argparse.Namespace) -> int:
+    from remanent.stages.check import check
+
+    text, code = check(options.study, tuple(options.participant_label))
+    _say(text)
+    return code
+
+
+def _run(options: argparse.Namespace) -> int:
+    from remanent.stages.options import Options, read_thresholds
+    from remanent.stages.run import run
+
+    if options.workers < 1:
+        raise UsageError(f"--workers {options.workers}", why="At least one process has to work", do="Give 1 or more.")
+    chosen = Options(
+        study_root=options.study,
+        out=options.out,
+        level=options.level,
+        workers=options.workers,
+        participants=tuple(options.participant_label),
+        seed=options.seed,
+        thresholds=read_thresholds(options.thresholds) if options.thresholds else None,
+    )
+    summary = run(chosen, _log(options))
+    _say(summary.text(options.out))
+    return WITH_LOSSES if summary.lost else DONE
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from remanent.stages.demo import write_simulation
+
+    _say(write_simulation(options.spec, options.out))
+    return DONE
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201
+
+
+def _log(options: argparse.Namespace) -> Callable[..., None]:
+    """Events of a run on standard error: one JSON object a line with --json, else a short line. Never a patient's name or value."""
+    start = time.monotonic()
+
+    def log(event: str, **detail: Any) -> None:
+        seconds = round(time.monotonic() - start, 2)
+        if options.json:
+            line = json.dumps({"event": event, "seconds": seconds, **detail}, default=str)
+        else:
+            line = f"{seconds:8.1f} s  {event:10s} " + "  ".join(f"{k} {v}" for k, v in detail.items())
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+    return log

@@ -1,0 +1,216 @@
+"""Group level: from the record to mechanisms, states, forecasts and advice. A pure function of the record's content, the seed and the thresholds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from remanent.dynamics import compare as comparing
+from remanent.dynamics.compare import Comparison
+from remanent.dynamics.filter import Smoothed, smooth
+from remanent.dynamics.forecast import Ahead
+from remanent.dynamics.grid import TimeLine, build_timeline, history_of, total_exposure
+from remanent.dynamics.indicators import Indicators, choose_indicators
+from remanent.dynamics.infer import Posterior, fit
+from remanent.dynamics.priors import MECHANISMS, SWITCHES, layout, to_params
+from remanent.plan.decide import Advice, Interval, Situation, Thresholds, decide, shipped_thresholds, thresholds_for
+from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
+from remanent.relapse.predict import (
+    EDGES_DAYS,
+    Ensemble,
+    Estimate,
+    contraction,
+    posterior_ensemble,
+    prior_ensemble,
+    relapse_probability,
+    remanence,
+    roll,
+)
+from remanent.study.panel import Panel
+
+DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Forecasts of every lane.
+
+    Attributes
+    ----------
+    relapse
+        By plan, probability of relapse up to each interval end of `EDGES_DAYS`, [interval, lane].
+    informed
+        By plan, whether the data moved that forecast enough to be shown, [lane].
+    remanence, remanence_informed
+        Under withdrawal; NaN where undefined, [interval, lane]; [lane].
+    """
+
+    relapse: Mapping[str, Estimate]
+    informed: Mapping[str, np.ndarray]
+    remanence: Estimate
+    remanence_informed: np.ndarray
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything the group level found. `states` are averaged over mechanisms by evidence, [step, lane]; `advice` by lane."""
+
+    panel: Panel
+    indicators: Indicators
+    timeline: TimeLine
+    posterior: Posterior
+    comparison: Comparison
+    states: Smoothed
+    outcome: Outcome
+    situation: tuple[Situation, ...]
+    advice: tuple[Advice, ...]
+    lacks: tuple[str, ...]
+    seed: int
+
+
+def analyse(
+    panel: Panel, *, seed: int, thresholds: Mapping[str, Thresholds | None] | None, log: Callable[..., None]
+) -> Results | None:
+    """Fit, compare, forecast, advise; None where no patient has a dated record or nothing was measured."""
+    indicators = choose_indicators(panel)
+    if not indicators.names or not np.isfinite(panel.last_day).any():
+        return None
+    timeline = build_timeline(panel, indicators)
+    log("grid", patients=len(timeline.lanes), steps=int(timeline.steps.max()), indicators=len(indicators.names))
+    posterior = fit(layout(indicators), timeline.grid)
+    for one in posterior.fits:
+        log("fit", mechanism=one.mechanism, converged=one.converged, log_evidence=round(one.log_evidence, 3))
+    comparison = comparing.compare(posterior, timeline.grid, len(timeline.lanes), seed)
+    log("compare", **{m: round(float(p), 4) for m, p in zip(MECHANISMS, comparison.cohort, strict=True)})
+    outcome = forecast(panel, timeline, posterior, comparison, np.random.default_rng(seed))
+    lacks = _lacks(panel, comparison)
+    table = thresholds or shipped_thresholds()
+    situation = tuple(_situation(panel, timeline, outcome, lane, table, lacks) for lane in range(len(timeline.lanes)))
+    return Results(
+        panel=panel,
+        indicators=indicators,
+        timeline=timeline,
+        posterior=posterior,
+        comparison=comparison,
+        states=averaged_states(posterior, timeline, comparison.evidence_weight),
+        outcome=outcome,
+        situation=situation,
+        advice=tuple(decide(s, table) for s in situation),
+        lacks=lacks,
+        seed=seed,
+    )
+
+
+def forecast(
+    panel: Panel, timeline: TimeLine, posterior: Posterior, comparison: Comparison, rng: np.random.Generator
+) -> Outcome:
+    """Every standard plan for every lane, under the posterior and, to see what the data added, under the prior."""
+    lanes = len(timeline.lanes)
+    weight = np.repeat(comparison.evidence_weight[None], lanes, 0)
+    after = posterior_ensemble(posterior, timeline.grid, weight, DRAWS, rng)
+    before = prior_ensemble(posterior, timeline.grid, lanes, DRAWS, rng)
+    histories = [history_of(panel, int(i)) for i in timeline.lanes]
+    least = comparing.settings()["informed"]["contraction"]["value"]
+    relapse, informed, rolled = {}, {}, {}
+    for name, plan in STANDARD_PLANS.items():
+        dose = planned_exposure(plan, histories, timeline.today, EDGES_DAYS)
+        rolled[name] = roll(after, dose, timeline.stress_today)
+        blind = roll(before, dose, timeline.stress_today)
+        relapse[name] = relapse_probability(after, rolled[name])
+        informed[name] = _contraction(after, before, rolled[name], blind) >= least
+        if name == "stop":
+            kept = remanence(after, rolled[name])
+            kept_informed = _function_contraction(after, before, rolled[name], blind) >= least
+    return Outcome(relapse, informed, kept, kept_informed)
+
+
+def _contraction(after: Ensemble, before: Ensemble, rolled: Sequence[Ahead], blind: Sequence[Ahead]) -> np.ndarray:
+    return contraction([1 - a.survival for a in rolled], [1 - a.survival for a in blind], (after.weight, before.weight))
+
+
+def _function_contraction(
+    after: Ensemble, before: Ensemble, rolled: Sequence[Ahead], blind: Sequence[Ahead]
+) -> np.ndarray:
+    """As for probabilities, on function after withdrawal mapped into (0, 1) by the logistic function."""
+    squashed = [[1 / (1 + np.exp(-a.function)) for a in paths] for paths in (rolled, blind)]
+    return contraction(squashed[0], squashed[1], (after.weight, before.weight))
+
+
+def averaged_states(posterior: Posterior, timeline: TimeLine, weight: np.ndarray) -> Smoothed:
+    """Smoothed states at each mechanism's mode, mixed by evidence (means average; variances add the spread between mechanisms)."""
+    parts = [
+        Smoothed(*map(np.asarray, smooth(to_params(jnp.asarray(f.mode), posterior.layout, SWITCHES[m]), timeline.grid)))
+        for m, f in enumerate(posterior.fits)
+    ]
+    mixed = {}
+    for name in ("f", "s", "fitted"):
+        means = np.stack([getattr(p, f"{name}_mean") for p in parts])
+        sds = np.stack([getattr(p, f"{name}_sd") for p in parts])
+        mean = np.tensordot(weight, means, 1)
+        mixed[f"{name}_mean"] = mean
+        mixed[f"{name}_sd"] = np.sqrt(np.tensordot(weight, sds**2 + (means - mean) ** 2, 1))
+    return Smoothed(**mixed, withdrawal=np.tensordot(weight, np.stack([p.withdrawal for p in parts]), 1))
+
+
+def _lacks(panel: Panel, comparison: Comparison) -> tuple[str, ...]:
+    """What this study would need before it could answer more, in words."""
+    known = comparison.identifiability.cohort
+    structural = any(n.startswith(("sc_", "sfc_")) for n in panel.features.names)
+    wanted = (
+        (not panel.symptoms.value.size, "symptom ratings"),
+        (not panel.relapsed.any(), "relapses, or the end of observation without one, in events.tsv"),
+        (not panel.doses.patient.size, "medication with start and stop days"),
+        (not structural, "a measure of structure (a structural connectome at two visits or more)"),
+        (
+            not known[0],
+            "dose changes (start, taper or stop) between measurements: they show whether the drug holds function up",
+        ),
+        (not known[1], "structure measured over months on and off the drug: it shows whether the drug rebuilds"),
+    )
+    return tuple(words for lacking, words in wanted if lacking)
+
+
+def _situation(
+    panel: Panel,
+    timeline: TimeLine,
+    outcome: Outcome,
+    lane: int,
+    table: Mapping[str, Thresholds | None],
+    lacks: tuple[str, ...],
+) -> Situation:
+    i, today = int(timeline.lanes[lane]), float(timeline.today[lane])
+    limits = thresholds_for(panel.diagnosis[i], table) or table["default"] or {}
+    horizon = limits["horizon_days"]["value"]
+    days = panel.symptoms.day[panel.symptoms.patient == i]
+    relapse = {
+        name: _at(estimate, horizon, lane) if outcome.informed[name][lane] else None
+        for name, estimate in outcome.relapse.items()
+    }
+    on_plan, on_taper, stopped = relapse["continue"], relapse["taper"], relapse["stop"]
+    relapsed = bool(panel.relapsed[i])
+    return Situation(
+        diagnosis=panel.diagnosis[i],
+        hold=None if stopped is None else Interval(1 - stopped.mean, 1 - stopped.upper, 1 - stopped.lower),
+        relapse_91=_at(outcome.relapse["continue"], 91, lane)
+        if outcome.informed["continue"][lane] and not relapsed
+        else None,
+        extra_relapse=None if on_plan is None or on_taper is None else on_taper.mean - on_plan.mean,
+        exposure=float(total_exposure(history_of(panel, i), np.array([today, today + 1e-6]))[0]),
+        ratings_after_day_0=int((days >= 0).sum()),
+        days_since_rating=today - float(days.max()) if days.size else None,
+        crp_mg_l=_latest(panel.labs.of(i, "crp")),
+        sleep_h=_latest(panel.sleep.of(i, "tst_h")),
+        relapse_day=float(panel.risk_end_day[i]) if relapsed else None,
+        lacks=lacks,
+    )
+
+
+def _at(estimate: Estimate, days: float, lane: int) -> Interval:
+    row = int(np.searchsorted(EDGES_DAYS[1:], days))
+    return Interval(*(float(v[row, lane]) for v in (estimate.mean, estimate.lower, estimate.upper)))
+
+
+def _latest(days_values: tuple[np.ndarray, np.ndarray]) -> float | None:
+    days, values = days_values
+    return float(values[np.argmax(days)]) if days.size else None

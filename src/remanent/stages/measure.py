@@ -1,0 +1,126 @@
+"""Participant level: read a study into its record, measure every scan visit that changed. Resumable, and the same whatever the number of workers."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from remanent import __version__
+from remanent._errors import Problem, RemanentError
+from remanent.circuits.atlas import choose_atlas
+from remanent.circuits.feature import Feature
+from remanent.circuits.measure import measure
+from remanent.study.bids import SessionFiles, load_session, read_study
+from remanent.study.outputs import claim
+from remanent.study.store import IngestSummary, Record, session_key
+from remanent.study.table import Study
+from remanent.treatment.drugs import known, suggest
+
+Log = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one session gave: its features, or the problems that stood in the way."""
+
+    files: SessionFiles
+    features: tuple[Feature, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class MeasureSummary:
+    """What the stage did."""
+
+    ingest: IngestSummary
+    sessions_measured: int
+    sessions_unchanged: int
+
+
+def read(study_root: Path, participants: Sequence[str] = ()) -> Study:
+    """Read a study, drugs being those of the drug table."""
+    return read_study(study_root, participants, known_drugs=known, suggest_drug=suggest)
+
+
+def measure_study(
+    study_root: Path, out: Path, *, workers: int, participants: Sequence[str], log: Log
+) -> MeasureSummary:
+    """Read, record, measure what is new."""
+    claim(out, study_root)
+    study = read(study_root, participants)
+    with Record.open(out) as record:
+        ingest = record.ingest(study, participants)
+        log("ingest", rows_added=ingest.rows_added, rows_closed=ingest.rows_closed, files_read=ingest.files_read)
+        record.put_problems("read", study.problems)
+        sources = {_key(s): _hash(study_root, s, _atlas(study)) for s in study.sessions}
+        changed = [s for s in study.sessions if not record.has_features(_key(s), sources[_key(s)])]
+        day = _days(study)
+        for done in _map(partial(_measure_one, study_root, _atlas(study)), changed, workers):
+            record.put_features(
+                done.files.participant_id,
+                done.files.session_id,
+                day.get(_key(done.files), float("nan")),
+                done.features,
+                sources[_key(done.files)],
+            )
+            record.put_problems(f"measure {_key(done.files)}", done.problems)
+            log("measure", session=record.pseudonym(_key(done.files)), features=len(done.features))
+        if not participants:
+            record.keep_features(_key(s) for s in study.sessions)
+    return MeasureSummary(ingest, len(changed), len(study.sessions) - len(changed))
+
+
+def _key(session: SessionFiles) -> str:
+    return session_key(session.participant_id, session.session_id)
+
+
+def _days(study: Study) -> dict[str, float]:
+    visits = study.tables["sessions"]
+    rows = zip(visits["participant_id"], visits["session_id"], visits["day"], strict=True)
+    return {session_key(p, s): float(day) for p, s, day in rows}
+
+
+def _atlas(study: Study) -> str | None:
+    """One atlas for the whole study; None where no session has a parcellated series, and each connectome speaks for itself."""
+    offered = [
+        {f.entities.get("atlas", f.entities.get("seg", "")) for f in s.files if f.kind == "xcpd"} - {""}
+        for s in study.sessions
+    ]
+    offered = [o for o in offered if o]
+    return choose_atlas(offered) if offered else None
+
+
+def _hash(root: Path, session: SessionFiles, atlas: str | None) -> str:
+    """Hash of everything a session's features depend on: file contents, atlas, program version."""
+    total = hashlib.sha256(f"{__version__} {atlas}".encode())
+    for file in sorted(session.files, key=lambda f: f.path):
+        total.update(file.path.encode("utf-8", "surrogateescape"))
+        try:
+            total.update(hashlib.sha256((root / file.path).read_bytes()).digest())
+        except OSError as error:
+            total.update(str(error.errno).encode())
+    return total.hexdigest()
+
+
+def _measure_one(root: Path, atlas: str | None, files: SessionFiles) -> Measured:
+    try:
+        session = load_session(root, files, atlas=atlas)
+        return Measured(files, measure(session, atlas=atlas), session.problems)
+    except RemanentError as error:
+        why = str(error)
+    except Exception as error:  # noqa: BLE001  one session must not stop the others; the fault is ours and is listed as such
+        why = f"a fault of this program ({type(error).__name__}: {error}); this visit is left out. Please report it."
+    return Measured(files, (), (Problem(files.files[0].path, None, "", why, "set_aside"),))
+
+
+def _map(
+    work: Callable[[SessionFiles], Measured], sessions: Sequence[SessionFiles], workers: int
+) -> Iterator[Measured]:
+    if workers <= 1 or len(sessions) <= 1:
+        yield from map(work, sessions)
+        return
+    with ProcessPoolExecutor(min(workers, len(sessions)), mp_context=get_context("spawn")) as pool:
+        yield from pool.map(work, sessions, chunksize=max(1, len(sessions) // (8 * workers)))

@@ -1,0 +1,71 @@
+"""What a run was asked to do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from remanent._errors import InputError
+from remanent.plan.decide import Thresholds, shipped_thresholds
+
+Level = Literal["participant", "group"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Arguments of `remanent run`; `level` None means both levels, `thresholds` None the shipped ones."""
+
+    study_root: Path
+    out: Path
+    level: Level | None = None
+    workers: int = 1
+    participants: tuple[str, ...] = ()
+    seed: int = 0
+    thresholds: Mapping[str, Thresholds | None] | None = None
+
+
+def read_thresholds(path: Path) -> Mapping[str, Thresholds | None]:
+    """A thresholds file of the user's own, laid out as the shipped plan/thresholds.yaml; what it leaves out is as shipped.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or an entry is not `name: {value, status, source}`.
+    """
+    where, shipped = str(path), shipped_thresholds()
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"cannot be read as YAML: {error}", where=where, do="Start from the shipped thresholds.yaml."
+        ) from error
+    if not isinstance(found, dict):
+        raise InputError("holds no table of diagnoses", where=where, do="Start from the shipped thresholds.yaml.")
+    default = shipped["default"] or {}
+    return {**shipped, **{str(name).lower(): _checked(where, name, own, default) for name, own in found.items()}}
+
+
+def _checked(where: str, diagnosis: object, own: object, default: Thresholds) -> Thresholds | None:
+    if own is None:
+        return None
+    if not isinstance(own, dict):
+        raise InputError(
+            f"{diagnosis} is {type(own).__name__}", where=where, do="Give a table of thresholds, or null for no advice."
+        )
+    for name, entry in own.items():
+        value = entry.get("value") if isinstance(entry, dict) else None
+        if name not in default:
+            raise InputError(
+                f"{diagnosis}.{name} is not a threshold", where=where, do=f"Use one of {', '.join(default)}."
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float) or "status" not in entry:
+            why = "Every threshold needs a number and where it comes from"
+            raise InputError(
+                f"{diagnosis}.{name} is {entry!r}",
+                where=where,
+                why=why,
+                do="Write {value: 0.8, status: assumed, source: ...}.",
+            )
+    return {**default, **own}

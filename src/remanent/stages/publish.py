@@ -1,0 +1,91 @@
+"""Results to disk: the record first, then OUT's tables, then the pages."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from remanent._errors import Problem
+from remanent.relapse.predict import EDGES_DAYS
+from remanent.report.pages import page_name, render_index, render_patient
+from remanent.stages.analyse import Results
+from remanent.stages.options import Options
+from remanent.stages.tables import tables
+from remanent.stages.views import Context, cohort_view, patient_views, provenance
+from remanent.study.outputs import describe, write_outputs
+from remanent.study.panel import Panel
+from remanent.study.record.files import write_whole
+from remanent.study.store import Record
+
+
+def publish(record: Record, panel: Panel, results: Results | None, options: Options, log: Callable[..., None]) -> None:
+    """Write everything CONTRACT.md promises under OUT."""
+    study_root, out, seed = options.study_root, options.out, options.seed
+    found = tables(results)
+    for name, columns in found.items():
+        record.put_results(name, columns)
+    if results is not None:
+        _keep_draws(record, results)
+    features, problems = record.features(), record.problems()
+    description = _description(study_root)
+    parameters = {"Seed": seed, "Snapshot": record.snapshot_id}
+    everything: dict[str, Mapping[str, Any]] = {
+        **found,
+        "features": {name: features[name] for name in features.columns},
+        "problems": _problem_columns(problems),
+    }
+    written = write_outputs(out, everything, description=describe(out, study_root, description, parameters))
+    context = Context(
+        study=str(description.get("Name", "")),
+        tables=record.tables(),
+        features=features,
+        problems=problems,
+        provenance=provenance({}, seed, record.snapshot_id, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+    )
+    written += write_pages(panel, results, context, out)
+    record.put_files(written)
+    record.audit("publish", "study", {"files": len(written), "seed": seed})
+    log("publish", files=len(written))
+
+
+def write_pages(panel: Panel, results: Results | None, context: Context, out: Path) -> list[Path]:
+    """index.html and a page per participant; pages of participants who are gone are removed."""
+    views = patient_views(panel, results, context)
+    pages = {page_name(v.participant_id): render_patient(v) for v in views}
+    pages["index.html"] = render_index(cohort_view(results, context, views))
+    for old in out.glob("sub-*.html"):
+        if old.name not in pages:
+            old.unlink()
+    for name, html in pages.items():
+        write_whole(out / name, html.encode())
+    return [out / name for name in pages]
+
+
+def _keep_draws(record: Record, results: Results) -> None:
+    """Posterior modes and covariances, and the forecast curves, as Parquet under draws/."""
+    fits = results.posterior.fits
+    record.put_draws(
+        "population", {f"{f.mechanism}_mode": f.mode for f in fits} | {f"{f.mechanism}_cov": f.cov for f in fits}
+    )
+    curves = {
+        f"{plan}_{part}": np.asarray(getattr(estimate, part))
+        for plan, estimate in results.outcome.relapse.items()
+        for part in ("mean", "lower", "upper")
+    }
+    record.put_draws("forecast_curves", {"horizon_days": EDGES_DAYS[1:], **curves})
+
+
+def _problem_columns(problems: tuple[Problem, ...]) -> Mapping[str, list[Any]]:
+    names = ("file", "row", "column", "problem", "action")
+    return {name: [getattr(p, name) if name != "column" else (p.column or None) for p in problems] for name in names}
+
+
+def _description(study_root: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads((study_root / "dataset_description.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

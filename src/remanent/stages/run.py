@@ -1,0 +1,95 @@
+"""`remanent run`: the two levels in order."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from remanent._errors import InputError
+from remanent.stages.measure import measure_study
+from remanent.stages.options import Options
+from remanent.study.outputs import is_ours
+from remanent.study.store import Record
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run left behind.
+
+    Attributes
+    ----------
+    lost
+        Rows, files, columns or values set aside or refused: the exit code is 3 if there are any.
+    advice
+        Participants by advice.
+    message
+        What these data can tell about the mechanism, in words.
+    """
+
+    participants: int
+    lost: int
+    advice: Mapping[str, int]
+    converged: bool | None
+    message: str
+
+    def text(self, out: Path) -> str:
+        """A few lines for the terminal."""
+        lines = [f"{self.participants} participants."]
+        if self.advice:
+            lines.append(
+                "Advice (research use only): "
+                + ", ".join(f"{count} {code}" for code, count in self.advice.items())
+                + "."
+            )
+        if self.message:
+            lines.append(self.message)
+        if self.converged is False:
+            lines.append(
+                "NOT CONVERGED: at least one fit did not converge; the report says which. Do not use the numbers."
+            )
+        if self.lost:
+            lines.append(f"{self.lost} rows, files or values were set aside or refused: see {out / 'problems.tsv'}.")
+        lines.append(
+            f"Report: {out / 'index.html'}" if self.converged is not None or self.message else f"Measured: {out}"
+        )
+        return "\n".join(lines)
+
+
+def run(options: Options, log: Callable[..., None]) -> RunSummary:
+    """Read and measure (`participant`), fit and report (`group`), or both."""
+    study, out = options.study_root, options.out
+    if options.level == "group" and not is_ours(out):
+        raise InputError(
+            "nothing was measured yet", where=str(out), do=f"Run `remanent run {study} {out} participant` first."
+        )
+    if options.level != "group":
+        measure_study(study, out, workers=options.workers, participants=options.participants, log=log)
+    if options.level == "participant":
+        with Record.open(out) as record:
+            problems = record.problems()
+            return RunSummary(
+                len(record.table("participants")), sum(p.action != "used" for p in problems), {}, None, ""
+            )
+    return group(options, log)
+
+
+def group(options: Options, log: Callable[..., None]) -> RunSummary:
+    """Everything after measuring, from the record alone."""
+    from remanent.stages.analyse import analyse
+    from remanent.stages.publish import publish
+    from remanent.study.panel import build_panel
+
+    with Record.open(options.out, seed=options.seed) as record:
+        panel = build_panel(record.tables(), record.features())
+        results = analyse(panel, seed=options.seed, thresholds=options.thresholds, log=log)
+        publish(record, panel, results, options, log)
+        problems = record.problems()
+    codes = [a.code for a in results.advice] if results else []
+    return RunSummary(
+        participants=len(panel.patients),
+        lost=sum(p.action != "used" for p in problems),
+        advice={code: codes.count(code) for code in dict.fromkeys(codes)},
+        converged=results.posterior.converged if results else None,
+        message=results.comparison.identifiability.reason
+        if results
+        else "No participant has a dated rating or usable scan.",
+    )

@@ -1,0 +1,368 @@
+"""Results to what the pages show: one PatientView per participant, one CohortView. Everything in words where only the prior would speak."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from remanent import __version__
+from remanent._errors import Problem
+from remanent.dynamics.grid import history_of
+from remanent.dynamics.priors import MECHANISMS
+from remanent.plan.simulate import PLAN_WORDS
+from remanent.relapse.predict import EDGES_DAYS, Estimate
+from remanent.report import views as show
+from remanent.stages.analyse import Results
+from remanent.stages.tables import report_rows
+from remanent.study.panel import Long, Panel
+from remanent.study.schema import ANALYTES, INSTRUMENTS, SLEEP_MEASURES
+from remanent.study.table import Table
+from remanent.treatment.drugs import CLASSES, require
+from remanent.treatment.exposure import exposure
+
+HEADLINE_DAYS = 182.0
+_PRIOR = (
+    "The data of this study left the model's starting assumptions about this where they were, so no number is shown."
+)
+_LOADS = {"f": "function", "s": "structure", "e": "ECT trace"}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the pages need beside the results."""
+
+    study: str
+    tables: Mapping[str, Table]
+    features: Table
+    problems: tuple[Problem, ...]
+    provenance: show.Provenance
+    relapse_rule: str = ""
+
+
+def provenance(sources: Mapping[str, str], seed: int, snapshot_id: str, run_at: str) -> show.Provenance:
+    """Versions of everything that computes, and what it computed from."""
+    versions = {"remanent": __version__} | {name: version(name) for name in ("jax", "numpy", "scipy")}
+    return show.Provenance(versions=versions, sources=sources, seed=seed, snapshot_id=snapshot_id, run_at=run_at)
+
+
+def patient_views(panel: Panel, results: Results | None, context: Context) -> list[show.PatientView]:
+    """One view per participant; those without any dated record get a page that says so."""
+    lane_of = {} if results is None else {int(i): lane for lane, i in enumerate(results.timeline.lanes)}
+    return [_patient(panel, results, context, i, lane_of.get(i)) for i in range(len(panel.patients))]
+
+
+def _patient(panel: Panel, results: Results | None, context: Context, i: int, lane: int | None) -> show.PatientView:
+    who = panel.patients[i]
+    page = show.PatientView(
+        participant_id=who,
+        study=context.study,
+        timeline=_timeline(panel, context, i),
+        problems=tuple(p for p in context.problems if _concerns(p, who)),
+        provenance=context.provenance,
+        headline_horizon_days=HEADLINE_DAYS,
+        fit=fit_status(results),
+    )
+    if results is None or lane is None:
+        why = "this participant has no dated record that the model can use"
+        return replace(page, advice=show.Advice("not_enough_data", (why,)))
+    advice = results.advice[lane]
+    return replace(
+        page,
+        advice=show.Advice(advice.code, advice.reasons, advice.missing),
+        states=_states(results, lane),
+        indicators=_indicators(results, lane),
+        remanence=_remanence(results, lane),
+        forecasts=_forecasts(results, lane),
+        mechanisms=_mechanisms(results, lane),
+    )
+
+
+def _concerns(problem: Problem, who: str) -> bool:
+    """Whether a problem lies in a participant's own files."""
+    return any(part == who or part.startswith((f"{who}_", f"{who}.")) for part in problem.file.split("/"))
+
+
+def fit_status(results: Results | None) -> show.FitStatus:
+    """Whether all four fits converged, and what did not."""
+    if results is None:
+        return show.FitStatus(None, "No model was fitted: no participant has a dated rating or usable scan.")
+    bad = [f"{f.mechanism}: {f.message}" for f in results.posterior.fits if not f.converged]
+    words = "; ".join(bad) or "All four mechanisms converged (mode found, curvature checked)."
+    return show.FitStatus(results.posterior.converged, words)
+
+
+def _timeline(panel: Panel, context: Context, i: int) -> show.Timeline:
+    ect = panel.ect_patient == i
+    events = context.tables["events"]
+    mine = events.select(events["participant_id"] == panel.patients[i])
+    return show.Timeline(
+        today=float(panel.last_day[i]),
+        origin="the last ECT session of the index course" if ect.any() else "the first record (no ECT on record)",
+        ect=tuple(
+            show.EctSession(float(d), str(p or ""))
+            for d, p in zip(panel.ect_day[ect], panel.ect_placement[ect], strict=True)
+        ),
+        doses=_doses(panel, i),
+        exposure=_exposure(panel, i),
+        symptoms=tuple(_series(panel.symptoms, i, n, _instrument) for n in _own(panel.symptoms, i)),
+        labs=tuple(_series(panel.labs, i, n, _analyte) for n in _own(panel.labs, i)),
+        sleep=tuple(_series(panel.sleep, i, n, _sleep) for n in _own(panel.sleep, i)),
+        events=tuple(
+            show.Event(float(d), str(e), str(t or ""))
+            for d, e, t in zip(mine["day"], mine["event"], mine["detail"], strict=True)
+        ),
+        scans=_scans(context.features, panel.patients[i]),
+        relapse_rule=context.relapse_rule,
+    )
+
+
+def _doses(panel: Panel, i: int) -> tuple[show.Dose, ...]:
+    h = history_of(panel, i)
+    rows = zip(h.drug, h.dose_mg_day, h.start_day, h.stop_day, strict=True)
+    return tuple(show.Dose(d, require(d).drug_class, float(mg), float(a), float(b)) for d, mg, a, b in rows)
+
+
+def _exposure(panel: Panel, i: int) -> tuple[show.ExposureCurve, ...]:
+    history = history_of(panel, i)
+    if not history.drug or not np.isfinite(panel.first_day[i]):
+        return ()
+    days = np.linspace(panel.first_day[i], panel.last_day[i], 200)
+    curves = exposure(history, days)
+    return tuple(show.ExposureCurve(name, days, curves[k]) for k, name in enumerate(CLASSES) if curves[k].max() > 0.005)
+
+
+def _own(records: Long, i: int) -> list[str]:
+    return [records.names[n] for n in np.unique(records.name[records.patient == i])]
+
+
+def _series(records: Long, i: int, name: str, described: Callable[[str], dict[str, Any]]) -> show.Series:
+    days, values = records.of(i, name)
+    return show.Series(name=name, days=days, values=values, **described(name))
+
+
+def _instrument(name: str) -> dict[str, Any]:
+    known = INSTRUMENTS.get(name)
+    if known is None:
+        return {"label": name, "unit": "points"}
+    limits = (
+        () if known.remission is None else (show.Threshold("remission", known.remission, known.source, known.status),)
+    )
+    return {
+        "label": known.long_name,
+        "unit": "points",
+        "minimum": known.minimum,
+        "maximum": known.maximum,
+        "direction": known.direction,
+        "thresholds": limits,
+    }
+
+
+def _analyte(name: str) -> dict[str, Any]:
+    known = ANALYTES.get(name)
+    return {"label": known.long_name, "unit": known.unit} if known else {"label": name, "unit": "as given"}
+
+
+def _sleep(name: str) -> dict[str, Any]:
+    known = SLEEP_MEASURES.get(name)
+    return {"label": known.long_name, "unit": known.unit} if known else {"label": name, "unit": "as given"}
+
+
+def _scans(features: Table, who: str) -> tuple[show.Scan, ...]:
+    mine = features.select(features["participant_id"] == who)
+    scans = []
+    for session in dict.fromkeys(mine["session_id"]):
+        rows = mine.select(mine["session_id"] == session)
+        usable = np.array([str(u).lower() == "true" for u in rows["usable"]])
+        minutes = rows["value"][rows["feature"] == "qc_minutes_usable"]
+        quality = f"{usable.sum()} of {len(usable)} measures usable" + (
+            f", {minutes[0]:.1f} min of rest" if len(minutes) else ""
+        )
+        reasons = [r for r, ok in zip(rows["reason"], usable, strict=True) if r and not ok]
+        scans.append(
+            show.Scan(float(rows["day"][0]), str(session), bool(usable.any()), quality, reasons[0] if reasons else "")
+        )
+    return tuple(scans)
+
+
+def _states(results: Results, lane: int) -> show.States:
+    rows, x = report_rows(results, lane), results.states
+    seen = int((results.timeline.grid.observed[:, lane] > 0).sum())
+    words = (
+        f"Rests on {seen} observations of this patient and on the cohort's fit. "
+        "Function and structure are latent and not validated against any outcome."
+    )
+    return show.States(
+        days=results.timeline.grid.day[rows, lane],
+        function_mean=x.f_mean[rows, lane],
+        function_sd=x.f_sd[rows, lane],
+        structure_mean=x.s_mean[rows, lane],
+        structure_sd=x.s_sd[rows, lane],
+        withdrawal_mean=x.withdrawal[rows, lane],
+        basis=show.Basis("data", words)
+        if seen
+        else show.Basis("prior", "No observation of this patient enters the model."),
+    )
+
+
+def _indicators(results: Results, lane: int) -> tuple[show.Indicator, ...]:
+    """Observed features of this patient in their own units, each against the model's smoothed expectation."""
+    scale, grid, panel = results.indicators, results.timeline.grid, results.panel
+    i = int(results.timeline.lanes[lane])
+    out = []
+    for j in np.flatnonzero(~scale.is_symptom):
+        steps = np.flatnonzero((grid.observed[:, lane] > 0) & (grid.indicator[:, lane] == j))
+        if not steps.size:
+            continue
+        fitted, fitted_sd = results.states.fitted_mean[steps, lane], results.states.fitted_sd[steps, lane]
+        days, observed = panel.features.of(i, scale.names[j])
+        rows = panel.features.patient == i
+        se = panel.features.se[rows & (panel.features.name == panel.features.names.index(scale.names[j]))]
+        loads = [word for c, word in _LOADS.items() if scale.loads[j, "fsew".index(c)]]
+        out.append(
+            show.Indicator(
+                feature=scale.names[j],
+                label=scale.names[j].replace("_", " "),
+                unit=_feature_unit(scale.names[j]),
+                days=days,
+                observed=observed,
+                se=se,
+                fitted=scale.centre[j] + scale.scale[j] * fitted,
+                fitted_sd=abs(scale.scale[j]) * fitted_sd,
+                usable=np.ones(days.size, bool),
+                informs="both" if loads == ["function", "structure"] else " and ".join(loads),
+            )
+        )
+    return tuple(out)
+
+
+def _feature_unit(name: str) -> str:
+    units = {"fc": "Fisher z", "vol": "mm³", "thick": "mm", "sfc": "Spearman r", "sc": "log weight"}
+    return units.get(name.split("_", maxsplit=1)[0], "own unit")
+
+
+def _intervals(estimate: Estimate, lane: int, rows: np.ndarray) -> tuple[show.Interval, ...]:
+    columns = (estimate.mean, estimate.lower, estimate.upper)
+    return tuple(show.Interval(*(float(v[r, lane]) for v in columns)) for r in rows)
+
+
+_HORIZON_ROWS = np.searchsorted(EDGES_DAYS[1:], (28.0, 91.0, 182.0, 364.0))
+
+
+def _remanence(results: Results, lane: int) -> show.Remanence:
+    outcome, stopped = results.outcome, results.outcome.relapse["stop"]
+    if results.panel.relapsed[results.timeline.lanes[lane]]:
+        return show.Remanence(
+            basis=show.Basis("nothing", "A relapse is on record: this patient is no longer at risk of a first one.")
+        )
+    if not outcome.informed["stop"][lane]:
+        return show.Remanence(basis=show.Basis("prior", _PRIOR))
+    held = Estimate(1 - stopped.mean, 1 - stopped.upper, 1 - stopped.lower)
+    shown = outcome.remanence_informed[lane] and np.isfinite(outcome.remanence.mean[0, lane])
+    missing = (
+        ""
+        if shown
+        else " Remanence itself is not shown: function today is too close to zero, or the data do not inform it."
+    )
+    return show.Remanence(
+        horizon_days=tuple(EDGES_DAYS[1:][_HORIZON_ROWS].tolist()),
+        remanence=_intervals(outcome.remanence, lane, _HORIZON_ROWS) if shown else (),
+        hold=_intervals(held, lane, _HORIZON_ROWS),
+        basis=show.Basis("data", _rests_on(results) + missing),
+    )
+
+
+def _forecasts(results: Results, lane: int) -> show.Forecasts:
+    if results.panel.relapsed[results.timeline.lanes[lane]]:
+        return show.Forecasts(
+            basis=show.Basis("nothing", "A relapse is on record: this patient is no longer at risk of a first one.")
+        )
+    plans = tuple(
+        show.Forecast(
+            plan=name,
+            label=name,
+            horizon_days=EDGES_DAYS[1:],
+            mean=estimate.mean[:, lane],
+            lower=estimate.lower[:, lane],
+            upper=estimate.upper[:, lane],
+            doses=PLAN_WORDS[name],
+        )
+        for name, estimate in results.outcome.relapse.items()
+        if results.outcome.informed[name][lane]
+    )
+    basis = show.Basis("data", _rests_on(results)) if plans else show.Basis("prior", _PRIOR)
+    return show.Forecasts(plans, basis)
+
+
+def _rests_on(results: Results) -> str:
+    relapses, people = int(results.panel.relapsed.sum()), len(results.timeline.lanes)
+    return (
+        f"Rests on {relapses} relapses among {people} patients of this study, on this patient's own records, and on the model's form; "
+        "it assumes that the doses given did not depend on anything unmeasured."
+    )
+
+
+def _mechanisms(results: Results, lane: int | None) -> show.Mechanisms:
+    c = results.comparison
+    probability = c.cohort if lane is None else c.patient[lane]
+    flags = c.cohort_identifiable if lane is None else c.patient_identifiable[lane]
+    prior = [0.25] * 4 if lane is None else c.cohort.tolist()
+    words = c.identifiability.reason
+    if lane is not None:
+        nats = c.identifiability.weight_of_evidence[lane]
+        words += (
+            f" This patient's own records are expected to weigh {nats[0]:.1f} nats on the passive and {nats[1]:.1f} on the active "
+            "question; below the set threshold the cohort's answer stands."
+        )
+    return show.Mechanisms(MECHANISMS, tuple(map(float, probability)), tuple(prior), bool(flags.all()), words)
+
+
+def cohort_view(results: Results | None, context: Context, patients: Sequence[show.PatientView]) -> show.CohortView:
+    """The index page."""
+    return show.CohortView(
+        study=context.study,
+        rows=tuple(_row(view) for view in patients),
+        mechanisms=show.Mechanisms() if results is None else _mechanisms(results, None),
+        fit=fit_status(results),
+        problems=context.problems,
+        provenance=context.provenance,
+        horizon_days=HEADLINE_DAYS,
+    )
+
+
+def _row(view: show.PatientView) -> show.CohortRow:
+    t = view.timeline
+    changes = {d for dose in t.doses for d in (dose.start_day, dose.stop_day) if np.isfinite(d)}
+    visits = {
+        "symptoms": tuple(sorted({float(d) for s in t.symptoms for d in s.days})),
+        "scan": tuple(s.day for s in t.scans),
+        "ect": tuple(e.day for e in t.ect),
+        "dose change": tuple(sorted(changes)),
+    }
+    for event in t.events:
+        visits[event.event] = (*visits.get(event.event, ()), event.day)
+    at = HEADLINE_DAYS
+    holds = dict(zip(view.remanence.horizon_days, view.remanence.hold, strict=True))
+    row = int(np.searchsorted(EDGES_DAYS[1:], at))
+    return show.CohortRow(
+        participant_id=view.participant_id,
+        advice=view.advice.code,
+        reason=view.advice.reasons[0] if view.advice.reasons else "",
+        today=t.today,
+        counts={
+            "ECT sessions": len(t.ect),
+            "symptom visits": len(visits["symptoms"]),
+            "usable scans": sum(s.usable for s in t.scans),
+            "scans": len(t.scans),
+            "dose changes": len(changes),
+        },
+        visits=visits,
+        hold=holds.get(at),
+        relapse={
+            f.label: show.Interval(float(f.mean[row]), float(f.lower[row]), float(f.upper[row]))
+            for f in view.forecasts.plans
+        },
+        set_aside=sum(p.action != "used" for p in view.problems),
+        flags=view.flags,
+    )
