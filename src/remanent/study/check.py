@@ -231,14 +231,14 @@ def _totals(summary: Summary) -> list[str]:
             often = ", ".join(f"{name} {n}" for name, n in list(names.get(label, {}).items())[:6])
             lines.append(f"  {label:<22}{sum(n > 0 for n in own):>12}{sum(own):>10}  {often}"[:WIDTH].rstrip())
     none = ", ".join(label for label, own in counts.items() if not any(own))
-    return [*lines, f"  none: {none}" if none else "", ""]
+    return [*lines, *textwrap.wrap(f"  none: {none}" if none else "", WIDTH, subsequent_indent="        "), ""]
 
 
 def _patients(patients: Sequence[PatientSummary]) -> list[str]:
     if not any(patient.kinds for patient in patients):
         return []
     worst = sorted(patients, key=lambda patient: (patient.usable, patient.kinds, patient.records["symptoms"]))
-    head = f"{'participant':<24}{'function':>9}{'structure':>10}{'ratings':>9}{'days':>14}{'doses':>7}{'changes':>8}"
+    head = f"{'participant':<18}{'function':>9}{'structure':>10}{'ratings':>9}{'days':>14}{'doses':>7}{'changes':>8}"
     lines = [f"{head}{'ECT':>5}{'labs':>6}{'sleep':>6}  events", *map(_line, worst[:PATIENTS_SHOWN])]
     if len(patients) > PATIENTS_SHOWN:
         lines.append(f"  and {len(patients) - PATIENTS_SHOWN} more with as much or more, see problems.tsv")
@@ -249,9 +249,9 @@ def _line(patient: PatientSummary) -> str:
     first, last = patient.rating_span_days
     span = "" if np.isnan(first) else f"{first:g} to {last:g}"
     n = patient.records
-    label = patient.participant_id if len(patient.participant_id) <= 21 else f"{patient.participant_id[:18]}..."
+    label = patient.participant_id if len(patient.participant_id) <= 15 else f"{patient.participant_id[:12]}..."
     return (
-        f"  {label:<22}{patient.scans[0]:>9}{patient.scans[1]:>10}{n['symptoms']:>9}{span:>14}{n['medication']:>7}"
+        f"  {label:<16}{patient.scans[0]:>9}{patient.scans[1]:>10}{n['symptoms']:>9}{span:>14}{n['medication']:>7}"
         f"{patient.dose_changes:>8}{n['ect']:>5}{n['labs']:>6}{n['sleep']:>6}  {', '.join(patient.events)}"
     )[:WIDTH].rstrip()
 

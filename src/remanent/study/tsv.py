@@ -229,20 +229,19 @@ class _Lines:
     def cut(self, header: tuple[str, ...], file: str, excluded: set[int]) -> Sheet:
         """The rows whose line is not `excluded`, cell by cell."""
         rows = np.flatnonzero(~np.isin(self._number, np.array(sorted(excluded), dtype=np.int64)))[1:]
-        starts, ends = self._starts[rows], self._ends[rows]
-        owner = np.searchsorted(ends, self._tabs)
-        inside = owner < len(rows)
-        inside[inside] = self._tabs[inside] >= starts[owner[inside]]
-        tabs = self._tabs[inside]
-        cell_starts = np.sort(np.concatenate([starts, tabs + 1]), kind="stable")
-        cell_ends = np.sort(np.concatenate([tabs, ends]), kind="stable")
-        offsets = np.concatenate([[0], np.cumsum(cell_ends - cell_starts)])
-        step = np.zeros(len(self._data) + 1, np.int8)
-        step[cell_starts] += 1
-        step[cell_ends] -= 1
-        kept = self._data[np.cumsum(step[:-1], dtype=np.int8).astype(bool)]
+        body = self._body(self._starts[rows], self._ends[rows])
+        data = np.frombuffer(body, np.uint8)
+        separators = np.flatnonzero((data == ord("\t")) | (data == ord("\n")))
+        offsets = np.concatenate([[0], separators - np.arange(len(separators))])
+        cells = _strings(body.replace(b"\t", b"").replace(b"\n", b""), offsets)
         where = np.full(len(rows), file, dtype=object)
-        return Sheet(header, _tidy(_strings(kept, offsets), quoted=b'"' in self._text), where, self._number[rows])
+        return Sheet(header, _tidy(cells, quoted=b'"' in self._text), where, self._number[rows])
+
+    def _body(self, starts: np.ndarray, ends: np.ndarray) -> bytes:
+        """These lines, each with its line feed."""
+        if len(starts) and np.array_equal(starts[1:], ends[:-1] + 1):
+            return self._text[starts[0] : ends[-1]] + b"\n"
+        return b"".join(self._text[start:end] + b"\n" for start, end in zip(starts, ends, strict=True))
 
 
 def _tidy(cells: pa.StringArray, *, quoted: bool) -> pa.StringArray:
