@@ -8,7 +8,7 @@ import hashlib
 import secrets
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Column, Connection, Engine, select
 from sqlalchemy import inspect as look_at
 
 from remanent._errors import InputError
@@ -106,7 +106,7 @@ def _add_missing(connection: Connection) -> None:
             operands[0].create(connection)
         elif what == "add_column":
             _, table, column = operands
-            operations.add_column(table, column.copy())
+            operations.add_column(table, Column(column.name, column.type))
         elif what != "add_index":  # came with its table
             names = " ".join(str(operand) for operand in operands if operand is not None)
             raise InputError(_NEWER, why=f"Unknown here: {what} {names}.", do="Install the newer version.")
