@@ -131,8 +131,8 @@ def test_without_data_a_figure_says_so_and_draws_no_number(make_patient):
 def test_nothing_at_all_can_be_drawn():
     assert "Nothing dated" in texts(plot_timeline(Timeline()))
     assert "No feature" in texts(plot_indicators(()))
-    assert "Not computed" in texts(plot_forecasts(Forecasts()))
-    assert "Not computed" in texts(plot_remanence(Remanence()))
+    assert "Not given" in texts(plot_forecasts(Forecasts()))
+    assert "Not given" in texts(plot_remanence(Remanence()))
     assert "Not identifiable" in texts(plot_mechanisms(Mechanisms()))
     assert "no patient" in texts(plot_holds(CohortView()))
     assert "Days since" in texts(plot_follow_up(CohortView()))

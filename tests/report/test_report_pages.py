@@ -221,12 +221,17 @@ def test_a_fit_that_did_not_converge_shows_an_alarm_and_no_finding(make_patient,
     )
     text = Page(render_patient(view)).all_text()
     assert "The fit did not converge. The gradient is 12 after 2000 iterations." in text
+    assert "Not enough data to advise" in text
+    assert "Hold: keep the medication" not in text
     for number in model_numbers(view):
         assert number not in text
     cohort = dataclasses.replace(make_cohort(), fit=view.fit)
     index = Page(render_index(cohort))
     assert "The fit did not converge." in index.all_text()
     assert len(index.inside("figure")) == 1
+    kept = sum(row.advice in {"act", "treat_first"} for row in cohort.rows)
+    assert f"({len(cohort.rows) - kept})" in index.all_text()
+    assert "Ready to taper (" not in index.all_text()
     assert "12 % (5 to 26 %)" not in index.all_text()
     assert "12 % (5 to 26 %)" in Page(render_index(make_cohort())).all_text()
 

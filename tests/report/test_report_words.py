@@ -78,7 +78,7 @@ def test_a_prior_is_named_as_one():
     assert "No dose change." in said
     assert "prior" in said
     assert cannot_say(Basis("data", "12 visits")) == ""
-    assert cannot_say(Basis()) == "Not computed."
+    assert cannot_say(Basis()) == "Not given."
 
 
 def test_a_fit_that_did_not_converge_informs_nothing():

@@ -1,5 +1,6 @@
 """The figures of the index page: everybody's follow-up on one time axis, and who would probably hold without drugs."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,8 +26,13 @@ ROW_IN, LEAST_ROW_IN, NAMED_ROWS, TALLEST_IN = 0.17, 0.045, 60, 10.2
 
 @theme.styled
 def plot_follow_up(cohort: CohortView) -> Figure:
-    """Draw one line per patient from the first record to the last, with ECT, symptom visits, scans, dose changes and events on it."""
-    rows = cohort.rows
+    """Draw one line per patient from the first record to the last, with ECT, symptom visits, scans, dose changes and events on it.
+
+    Patients stand in the order of the list while their names can be read, else by the day of their last record.
+    """
+    rows = list(cohort.rows)
+    if len(rows) > NAMED_ROWS:
+        rows.sort(key=lambda row: -row.today if math.isfinite(row.today) else math.inf)
     figure, axis = _one_row_each([row.participant_id for row in rows], top_in=0.35)
     marked = [np.array([d for days in row.visits.values() for d in days] + [row.today]) for row in rows]
     firsts, lasts = [float(np.nanmin(days, initial=np.inf)) for days in marked], [row.today for row in rows]
@@ -50,7 +56,7 @@ def _draw_marks(axis: Axes, rows: Sequence[CohortRow]) -> None:
         if at:
             label, marker, colour, size = MARKS[kind]
             x, y_at = np.array(at).T
-            theme.points(axis, x, y_at, marker, size, colour, label=label)
+            theme.points(axis, x, y_at, marker, size * _scale(len(rows)), colour, label=label)
     if any(places.values()):
         axis.legend(
             loc="lower left", bbox_to_anchor=(0, 1), ncols=7, borderaxespad=0.1, handletextpad=0.1, columnspacing=1.2
@@ -69,11 +75,13 @@ def plot_holds(cohort: CohortView) -> Figure:
     known.sort(key=lambda pair: -pair[1].mean)
     figure, axis = _one_row_each([name for name, _ in known], top_in=0.1)
     y, holds = np.arange(len(known)), [hold for _, hold in known]
-    ticks = np.linspace(0, 1, 6)
+    ticks, scale = np.linspace(0, 1, 6), _scale(len(known))
     axis.set_xlim(0, 1.01)
     theme.grid(axis, ticks[1:], theme.FAINT)
-    axis.hlines(y, [hold.lower for hold in holds], [hold.upper for hold in holds], color=theme.GREEN, linewidth=1.8)
-    theme.points(axis, [hold.mean for hold in holds], y, "s", 4.5, theme.GREEN, edge="white")
+    axis.hlines(
+        y, [hold.lower for hold in holds], [hold.upper for hold in holds], color=theme.GREEN, linewidth=1.8 * scale
+    )
+    theme.points(axis, [hold.mean for hold in holds], y, "s", 4.5 * scale, theme.GREEN, edge="white")
     axis.set_xticks(ticks, [f"{100 * p:.0f} %" for p in ticks])
     axis.set_xlabel(
         f"Probability of no relapse within {span_label(cohort.horizon_days)} if all drugs were withdrawn", fontsize=9
@@ -84,10 +92,18 @@ def plot_holds(cohort: CohortView) -> Figure:
 def _one_row_each(names: Sequence[str], *, top_in: float) -> tuple[Figure, Axes]:
     """Return a panel with a row per patient; names are written while they can be read."""
     named = len(names) <= NAMED_ROWS
-    row_in = ROW_IN if named else max(LEAST_ROW_IN, TALLEST_IN / len(names))
-    figure, (axis,) = theme.stack([max(0.5, row_in * len(names))], top_in=top_in)
+    figure, (axis,) = theme.stack([max(0.5, _row_in(len(names)) * len(names))], top_in=top_in)
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.spines["left"].set_visible(False)
     theme.y_ticks(axis, range(len(names)) if named else [], names if named else [])
     axis.tick_params(axis="y", length=0, labelsize=8)
     return figure, axis
+
+
+def _row_in(rows: int) -> float:
+    return ROW_IN if rows <= NAMED_ROWS else max(LEAST_ROW_IN, TALLEST_IN / rows)
+
+
+def _scale(rows: int) -> float:
+    """Return how much smaller marks are when rows are crowded."""
+    return max(0.5, min(1.0, _row_in(rows) / 0.1))

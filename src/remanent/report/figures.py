@@ -39,7 +39,7 @@ def _draw_forecast(axis: Axes, plan: Forecast, others: Sequence[Forecast], index
         axis.plot(other.horizon_days, other.mean, color=theme.GREY, linewidth=1)
     axis.fill_between(plan.horizon_days, plan.lower, plan.upper, color=colour, alpha=0.2, linewidth=0)
     axis.plot(plan.horizon_days, plan.mean, color=colour, linestyle=theme.DASHES[dash], linewidth=2)
-    theme.head(axis, clean(plan.label, 34), clean(plan.doses, 46))
+    theme.head(axis, plan.label, plan.doses)
 
 
 @theme.styled

@@ -26,8 +26,8 @@ class Lane:
     draw: Callable[[Axes, float], None]
 
 
-def lanes(timeline: Timeline) -> list[Lane]:
-    """Return the lanes that have something to show."""
+def lanes(timeline: Timeline, span: tuple[float, float]) -> list[Lane]:
+    """Return the lanes that have something to show between the first and the last day of `span`."""
     made = []
     if timeline.ect:
         placements = Counter(session.placement or "unknown" for session in timeline.ect)
@@ -36,9 +36,27 @@ def lanes(timeline: Timeline) -> list[Lane]:
     if timeline.scans:
         usable = sum(scan.usable for scan in timeline.scans)
         made.append(Lane("Scans", f"{usable} of {len(timeline.scans)} usable", partial(_draw_scans, timeline.scans)))
-    if timeline.events:
-        made.append(Lane("Events", "", partial(_draw_events, timeline.events[:MOST_EVENTS])))
+    for k, events in enumerate(_apart(timeline.events[:MOST_EVENTS], span)):
+        made.append(Lane("" if k else "Events", "", partial(_draw_events, events)))
     return made + _drug_lanes(timeline)
+
+
+def _apart(events: Sequence[Event], span: tuple[float, float]) -> list[list[Event]]:
+    """Deal events into as few rows as keep their names apart."""
+    length = span[1] - span[0]
+    rows: list[tuple[float, list[Event]]] = []
+    for event in sorted(events, key=lambda e: e.day):
+        width = length * (0.025 + 0.0095 * min(len(event.event), 22))
+        left = event.day - width if _late(event.day, span) else event.day
+        row = next((k for k, (end, _) in enumerate(rows) if end <= left), len(rows))
+        kept = rows[row][1] if row < len(rows) else []
+        rows[row : row + 1] = [(max(left + width, event.day + 0.01 * length), [*kept, event])]
+    return [dealt for _, dealt in rows]
+
+
+def _late(day: float, span: tuple[float, float]) -> bool:
+    """Return whether a name must stand to the left of its mark to stay inside the figure."""
+    return day > span[0] + 0.75 * (span[1] - span[0])
 
 
 def _drug_lanes(timeline: Timeline) -> list[Lane]:
@@ -64,7 +82,7 @@ def draw_lanes(rows: Sequence[Lane], axis: Axes) -> None:
     theme.y_ticks(axis, [])
     left, coords = -(theme.LEFT_IN - 0.08) * 72, ("axes fraction", "data")
     for y, lane in enumerate(rows):
-        theme.note(axis, clean(lane.name, 18), (0, y), (left, 0), coords=coords, va="center", fontweight="bold")
+        theme.note(axis, clean(lane.name, 16), (0, y), (left, 0), coords=coords, va="center", fontweight="bold")
         theme.note(
             axis,
             clean(lane.note, 20),
@@ -94,10 +112,10 @@ def _draw_scans(scans: Sequence[Scan], axis: Axes, y: float) -> None:
 
 
 def _draw_events(events: Sequence[Event], axis: Axes, y: float) -> None:
-    lower, upper = axis.get_xlim()
+    span = axis.get_xlim()
     for event in events:
         colour = theme.RED_TEXT if event.event == "relapse" else theme.INK
-        late = event.day > lower + 0.75 * (upper - lower)
+        late = _late(event.day, span)
         theme.points(axis, [event.day], [y], "X", 6, colour)
         place = {"ha": "right" if late else "left", "va": "center", "fontsize": 8.5}
         theme.note(

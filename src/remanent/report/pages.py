@@ -19,7 +19,17 @@ from remanent.report.figures import MOST_INDICATORS, plot_forecasts, plot_indica
 from remanent.report.lanes import MOST_DRUGS, MOST_EVENTS
 from remanent.report.svg import svg
 from remanent.report.timeline import MOST_LABS, MOST_SLEEP, MOST_SYMPTOMS, plot_timeline
-from remanent.report.views import Basis, CohortRow, CohortView, FitStatus, Mechanisms, PatientView, Provenance, Timeline
+from remanent.report.views import (
+    Advice,
+    Basis,
+    CohortRow,
+    CohortView,
+    FitStatus,
+    Mechanisms,
+    PatientView,
+    Provenance,
+    Timeline,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -58,6 +68,7 @@ def render_patient(view: PatientView) -> str:
     return _page(
         "patient.html",
         view=view,
+        advice=_advice(view),
         headline=_headline(view),
         timeline=_timeline(view),
         forecasts=_forecasts(view),
@@ -92,6 +103,14 @@ def render_index(view: CohortView) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------- the patient's sections
+
+
+def _advice(view: PatientView) -> Advice:
+    """Return the advice, withheld where it would rest on a fit that did not converge."""
+    code = words.advice_under_fit(view.advice.code, view.fit)
+    if code == view.advice.code:
+        return view.advice
+    return Advice(code, ("the fit did not converge, and no advice is given on it",), view.advice.missing)
 
 
 def _headline(view: PatientView) -> list[tuple[str, str]]:
@@ -191,7 +210,8 @@ def _indicators(view: PatientView) -> Section:
 
 def _groups(view: CohortView) -> list[tuple[str, str, list[CohortRow]]]:
     """Return (advice code, words, patients), most urgent first."""
-    return [(code, label, [row for row in view.rows if row.advice == code]) for code, label in words.ADVICE.items()]
+    shown = [(words.advice_under_fit(row.advice, view.fit), row) for row in view.rows]
+    return [(code, label, [row for given, row in shown if given == code]) for code, label in words.ADVICE.items()]
 
 
 def _follow_up(view: CohortView) -> Section:

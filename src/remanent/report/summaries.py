@@ -8,6 +8,7 @@ from remanent.report.data_tables import risk
 from remanent.report.views import CohortView, Forecasts, Indicator, Mechanisms, Remanence, Series, States, Timeline
 from remanent.report.words import (
     ADVICE,
+    advice_under_fit,
     clean,
     count,
     day_label,
@@ -31,7 +32,9 @@ def timeline_summary(timeline: Timeline, states: States | None = None) -> str:
         _events(timeline),
     ]
     if states is not None and states.basis.informed and states.days.size:
-        last = f"{minus(f'{states.function_mean[-1]:.2f}')} and structure at {minus(f'{states.structure_mean[-1]:.2f}')}"
+        last = (
+            f"{minus(f'{states.function_mean[-1]:.2f}')} and structure at {minus(f'{states.structure_mean[-1]:.2f}')}"
+        )
         parts.append(
             f"On {day_label(float(states.days[-1]))} the model puts function at {last} (0: before treatment, 1: the mean gain after ECT)."
         )
@@ -66,10 +69,14 @@ def _series(series: Series) -> str:
     if not known.size:
         return f"{series.label}: no value."
     first, last = known[0], known[-1]
-    start = f"{series.label}: {number(float(series.values[first]))} {series.unit} on {day_label(float(series.days[first]))}"
+    start = (
+        f"{series.label}: {number(float(series.values[first]))} {series.unit} on {day_label(float(series.days[first]))}"
+    )
     if first == last:
         return f"{start}."
-    return f"{start}, {number(float(series.values[last]))} on {day_label(float(series.days[last]))} ({len(known)} values)."
+    return (
+        f"{start}, {number(float(series.values[last]))} on {day_label(float(series.days[last]))} ({len(known)} values)."
+    )
 
 
 def _scans(timeline: Timeline) -> str:
@@ -121,7 +128,7 @@ def indicator_summary(indicators: tuple[Indicator, ...]) -> str:
 
 def cohort_summary(cohort: CohortView) -> str:
     """Return how many patients stand where."""
-    n = Counter(row.advice for row in cohort.rows)
+    n = Counter(advice_under_fit(row.advice, cohort.fit) for row in cohort.rows)
     said = [f"{n[code]} {words.split(':')[0].split(',')[0].lower()}" for code, words in ADVICE.items() if n[code]]
     return f"{count(len(cohort.rows), 'patient')}: {listing(said)}." if cohort.rows else "No patient on record."
 

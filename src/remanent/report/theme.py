@@ -122,17 +122,20 @@ def points(
 
 
 def head(axes: Axes, title: str, unit: str) -> None:
-    """Name a panel and its unit above it."""
-    note(axes, title, (0, 1), (0, 17), coords="axes fraction", fontweight="bold")
-    note(axes, unit, (0, 1), (0, 6), coords="axes fraction", fontsize=8.5, color=SOFT)
+    """Name a panel and its unit above it, cut to the panel's width."""
+    width_points = axes.get_position().width * WIDTH_IN * 72
+    note(axes, clean(title, int(width_points / 6.2)), (0, 1), (0, 17), coords="axes fraction", fontweight="bold")
+    note(axes, clean(unit, int(width_points / 4.9)), (0, 1), (0, 6), coords="axes fraction", fontsize=8.5, color=SOFT)
 
 
 def side_title(axes: Axes, title: str, unit: str) -> None:
     """Name a panel and its unit in the left margin, horizontally, so that nobody tilts the head."""
     left, y = -(LEFT_IN - 0.08) * 72, 1.0
     lines: list[tuple[str, dict[str, Any]]]
-    lines = [(line, {"fontweight": "bold", "fontsize": 9}) for line in wrap(clean(title, 60), 18)[:2]]
-    lines += [(line, {"color": SOFT, "fontsize": 8}) for line in wrap(clean(unit, 60), 23)[:2]]
+    lines = [
+        (line, {"fontweight": "bold", "fontsize": 9}) for line in wrap(clean(title), 18, max_lines=2, placeholder="…")
+    ]
+    lines += [(line, {"color": SOFT, "fontsize": 8}) for line in wrap(clean(unit), 23, max_lines=2, placeholder="…")]
     for line, style in lines:
         note(axes, line, (0, 1), (left, y), coords="axes fraction", va="top", **style)
         y -= 1.25 * style["fontsize"]
@@ -219,5 +222,5 @@ def message(text: str) -> Figure:
 
 def unsaid(basis: Basis) -> Figure:
     """Return a figure that says that nothing can be said, and why: a prior is not drawn as a finding."""
-    said = "Only the prior speaks: not drawn." if basis.rests_on == "prior" else "Not computed."
+    said = "Only the prior speaks: not drawn." if basis.rests_on == "prior" else "Not given."
     return message(f"{said}\n{clean(basis.reason, 110)}")

@@ -36,7 +36,7 @@ def plot_timeline(timeline: Timeline, states: States | None = None) -> Figure:
         Posterior states; drawn only if their basis says that data inform them.
     """
     lower, upper = day_range(timeline, states)
-    panels = _panels(timeline, states)
+    panels = _panels(timeline, states, (lower, upper))
     if not panels:
         return theme.message("Nothing dated was recorded.")
     figure, axes = theme.stack([height for height, _ in panels], top_in=0.3)
@@ -72,11 +72,11 @@ def day_range(timeline: Timeline, states: States | None = None) -> tuple[float, 
     return lower - margin, upper + margin
 
 
-def _panels(timeline: Timeline, states: States | None) -> list[Panel]:
-    rows = lanes(timeline)
+def _panels(timeline: Timeline, states: States | None, span: tuple[float, float]) -> list[Panel]:
+    rows = lanes(timeline, span)
     panels: list[Panel] = [(LANE_IN * len(rows), partial(draw_lanes, rows))] if rows else []
     if timeline.exposure:
-        panels.append((0.75, partial(_draw_exposure, timeline)))
+        panels.append((max(0.75, 0.4 + 0.155 * len(timeline.exposure)), partial(_draw_exposure, timeline)))
     panels += [(0.85, partial(_draw_series, series, k)) for k, series in enumerate(timeline.symptoms[:MOST_SYMPTOMS])]
     others = [*timeline.labs[:MOST_LABS], *timeline.sleep[:MOST_SLEEP]]
     panels += [(0.5, partial(_draw_series, series, k + 3)) for k, series in enumerate(others)]
@@ -105,11 +105,12 @@ def _draw_series(series: Series, index: int, axis: Axes) -> None:
     levels = [level.value for level in series.thresholds]
     seen = np.array([*np.asarray(series.values, dtype=float), *levels])
     seen = seen[np.isfinite(seen)]
-    floor = series.minimum if np.isfinite(series.minimum) else min(0.0, float(seen.min(initial=0)))
-    top = max(float(seen.max(initial=floor)), floor + 1e-9)
-    pad = 0.12 * (top - floor)
-    axis.set_ylim(floor - 0.3 * pad, top + pad)
-    theme.y_ticks(axis, theme.nice_ticks(floor, top))
+    lowest, highest = float(seen.min(initial=np.inf)), float(seen.max(initial=-np.inf))
+    floor = series.minimum if np.isfinite(series.minimum) else lowest
+    if seen.size:
+        pad = 0.14 * (highest - floor) or 0.1 * abs(floor) or 1.0
+        axis.set_ylim(floor - (0.3 if np.isfinite(series.minimum) else 1) * pad, highest + pad)
+        theme.y_ticks(axis, theme.nice_ticks(*axis.get_ylim(), count=3 if np.isfinite(series.minimum) else 2))
     marker = theme.MARKERS[index % len(theme.MARKERS)]
     axis.plot(series.days, series.values, color=theme.INK, linewidth=1, marker=marker, markersize=3.8)
     for level in series.thresholds:

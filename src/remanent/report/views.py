@@ -29,7 +29,7 @@ class Basis:
     ----------
     rests_on
         ``data``: shown as a finding. ``prior``: the data left the model's starting assumptions where they were; the page says so and shows no number.
-        ``nothing``: not computed.
+        ``nothing``: there is no result.
     reason
         In plain words: what the result rests on, or why it cannot be given.
     """

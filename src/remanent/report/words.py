@@ -102,7 +102,7 @@ def cannot_say(basis: Basis) -> str:
     if basis.rests_on == "prior":
         said = f"These data cannot say. {sentence(basis.reason)} Only the model's starting assumptions (its prior) speak here, so no number is shown."
     else:
-        said = f"Not computed. {sentence(basis.reason)}"
+        said = f"Not given. {sentence(basis.reason)}"
     return clean(said)
 
 
@@ -120,9 +120,14 @@ def under_fit(basis: Basis, fit: FitStatus) -> Basis:
     if basis.informed and fit.converged is False:
         return Basis(
             "nothing",
-            "The fit did not converge, so its numbers are not findings; they are kept in the tables for whoever looks into it.",
+            "The fit did not converge, so its numbers are not findings; the tables beside this page keep them for whoever looks into it.",
         )
     return basis
+
+
+def advice_under_fit(code: AdviceCode, fit: FitStatus) -> AdviceCode:
+    """Return the advice under a fit: to taper or to hold rests on it, so neither is advised on one that did not converge."""
+    return "not_enough_data" if fit.converged is False and code in {"taper", "hold"} else code
 
 
 def mechanism_basis(mechanisms: Mechanisms) -> Basis:
