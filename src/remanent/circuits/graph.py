@@ -74,7 +74,7 @@ def modularity(z: Square, networks: Membership) -> Linear | None:
     return Linear(float(kept_inside - squares), inside, inside, gradient)
 
 
-def _frame(z: Square, networks: Membership) -> tuple[ndarray, ndarray, Float[ndarray, "parcel parcel"]]:
+def _frame(z: Square, networks: Membership) -> tuple[ndarray, ndarray, Float[ndarray, "member member"]]:
     """Network index of each parcel inside a network, these parcels' indices, and their positive weights."""
     of = np.full(len(z), -1)
     for index, members in enumerate(networks.values()):

@@ -1,6 +1,7 @@
 """One session in, its features out: a pure function that any executor can map over sessions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from remanent.circuits.atlas import choose_atlas, parcellation
 from remanent.circuits.bold import prepare
@@ -59,22 +60,30 @@ def _parcellated(session: SessionData, atlas: str) -> Iterator[Feature]:
     runs = runs_to_measure(session.runs, atlas)
     wiring = wire(session.connectomes, atlas)
     if wiring:
-        yield from wiring_features(wiring, parcellation(atlas, wiring.labels))
+        yield from _doubted(wiring_features(wiring, parcellation(atlas, wiring.labels)), wiring.doubts)
     if not runs:
         return
+    doubts = tuple(dict.fromkeys(doubt for run in runs for doubt in run.doubts))
     bold = prepare(runs)
     places = parcellation(atlas, bold.labels)
     problem = scan_problem(bold, runs)
     past = memory(bold)
     yield from quality_features(bold, runs)
-    yield from function_features(bold, places, past, problem)
-    yield from timescale_features(bold, places, past, problem)
+    yield from _doubted(function_features(bold, places, past, problem), doubts)
+    yield from _doubted(timescale_features(bold, places, past, problem), doubts)
     if wiring:
-        yield from coupling_features(bold, wiring, places, problem)
+        yield from _doubted(coupling_features(bold, wiring, places, problem), doubts + wiring.doubts)
 
 
 def _anatomy(session: SessionData) -> Iterator[Feature]:
     """Longitudinal FreeSurfer results before cross-sectional ones."""
-    ordered = sorted(session.morphometry, key=lambda one: not one.longitudinal)
-    if ordered:
-        yield from morphometry_features(ordered[0])
+    best = min(session.morphometry, key=lambda one: not one.longitudinal, default=None)
+    if best:
+        yield from _doubted(morphometry_features(best), best.doubts)
+
+
+def _doubted(features: Iterable[Feature], doubts: Sequence[str]) -> Iterator[Feature]:
+    """Add the known errors of the software that made the input to the reason of every value; they stay usable."""
+    for feature in features:
+        said = "; ".join(part for part in (feature.reason, *doubts) if part)
+        yield replace(feature, reason=said)

@@ -26,11 +26,10 @@ def scan_problem(bold: Bold, runs: Sequence[Run]) -> str:
 
 def quality_features(bold: Bold, runs: Sequence[Run]) -> Iterator[Feature]:
     """Usable minutes, volumes retained, mean framewise displacement (mm, all frames), parcels dropped; no error."""
-    fd = _fd_mm(runs)
     values = {
         "qc_minutes_usable": (bold.minutes, "the repetition time or the number of frames is unknown"),
         "qc_volumes_retained": (float(bold.n_frames) if bold.n_frames else np.nan, "the number of frames is unknown"),
-        "qc_mean_fd": (float(fd.mean()) if fd.size else np.nan, "no framewise displacement was found"),
+        "qc_mean_fd": (_mean_fd_mm(runs), "no framewise displacement was found"),
         "qc_parcels_dropped": (float(len(bold.dropped)), ""),
     }
     for name, (value, reason) in values.items():
@@ -41,6 +40,15 @@ def quality_features(bold: Bold, runs: Sequence[Run]) -> Iterator[Feature]:
 def _fd_mm(runs: Sequence[Run]) -> np.ndarray:
     known = [run.fd_mm[np.isfinite(run.fd_mm)] for run in runs if run.fd_mm is not None]
     return np.concatenate(known) if known else np.zeros(0)
+
+
+def _mean_fd_mm(runs: Sequence[Run]) -> float:
+    """Mean over all frames, or what the pipeline says of it where it left no trace of single frames."""
+    fd = _fd_mm(runs)
+    if fd.size:
+        return float(fd.mean())
+    reported = [run.quality["mean_fd"] for run in runs if "mean_fd" in run.quality]
+    return float(np.mean(reported)) if reported else np.nan
 
 
 def _high_motion_fraction(runs: Sequence[Run]) -> float:

@@ -43,7 +43,7 @@ def timescale_features(bold: Bold, places: Parcellation, past: Memory | None, pr
 
 
 def _autocorrelations(
-    name: str, bold: Bold, z: Series, past: Memory, members: Members, problem: str
+    name: str, bold: Bold, z: Float[ndarray, "frame member"], past: Memory, members: Members, problem: str
 ) -> Iterator[Feature]:
     usable = not problem
     ac1 = past.acf[1, members]

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 from scipy.sparse.csgraph import shortest_path
 
 from remanent._types import Square
@@ -25,6 +27,8 @@ class Wiring:
         Communicability of the weights; NaN for parcels without any connection.
     distance_mm
         Shortest path over mean streamline lengths (mm); None where the pipeline wrote no lengths.
+    doubts
+        Known errors of the software that made it.
     """
 
     labels: tuple[str, ...]
@@ -32,8 +36,9 @@ class Wiring:
     path_length: Square
     communicability: Square
     distance_mm: Square | None
+    doubts: tuple[str, ...] = ()
 
-    def ordered(self, matrix: Square, labels: Sequence[str]) -> Square:
+    def ordered(self, matrix: Square, labels: Sequence[str]) -> Float[ndarray, "label label"]:
         """Return `matrix` in the order of other labels; NaN for parcels this connectome does not have."""
         position = {label: i for i, label in enumerate(self.labels)}
         there = [i for i, label in enumerate(labels) if label in position]
@@ -57,7 +62,8 @@ def wire(connectomes: Sequence[Connectome], atlas: str) -> Wiring | None:
     distance = None
     if lengths is not None and lengths.labels == weights.labels:
         distance = distances(np.where(np.nan_to_num(weight) > 0, symmetric(lengths.weights), 0.0))
-    return Wiring(weights.labels, weight, distances(reciprocal(weight)), communicability(weight), distance)
+    paths = distances(reciprocal(weight))
+    return Wiring(weights.labels, weight, paths, communicability(weight), distance, weights.doubts)
 
 
 def log_weight(connectome: Connectome, scale: WeightScale) -> Square:

@@ -1,0 +1,116 @@
+"""Parcel names, networks and circuits; the choice of one atlas per study."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remanent.circuits.atlas import Unavailable, atlas_family, choose_atlas, parcellation, parse_label
+from remanent.circuits.definitions import definitions
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("LH_Default_PFC_3", "LH_Default_PFC_3"),
+        ("7Networks_LH_Default_PFC_3", "LH_Default_PFC_3"),
+        ("LH-NAC", "LH_NAC"),
+        ("RH_Amygdala", "RH_Amygdala"),
+        ("Left-Amygdala", "LH_Amygdala"),
+        ("lh_rostralanteriorcingulate", "LH_rostralanteriorcingulate"),
+        ("ctx-rh-insula", "RH_insula"),
+        ("AMY-lh", "LH_AMY"),
+        ("aHIP-rh", "RH_aHIP"),
+        ("L_25_ROI", "LH_25_ROI"),
+        ("Cingulum_Ant_L", "LH_Cingulum_Ant"),
+        ("Cerebellar_Region1", "Cerebellar_Region1"),
+        ("LH_Vis_1  ", "LH_Vis_1"),
+    ],
+)
+def test_one_spelling_for_every_generation(label, expected):
+    assert parse_label(label).label == expected
+
+
+@pytest.mark.parametrize(
+    ("atlas", "family"),
+    [
+        ("4S456Parcels", "schaefer400"),
+        ("4S1056Parcels", "schaefer1000"),
+        ("4S_scale-156", "schaefer100"),
+        ("Schaefer200", "schaefer200"),
+        ("Schaefer2018400Parcels7Networks", "schaefer400"),
+        ("Tian", "tian"),
+        ("Glasser", "glasser"),
+        ("Gordon", "gordon"),
+        ("AAL", "aal"),
+        ("AAL3v1", "aal3"),
+        ("DesikanKilliany", "desikan"),
+        ("something", "something"),
+    ],
+)
+def test_atlas_families(atlas, family):
+    assert atlas_family(atlas) == family
+
+
+def test_schaefer_100_cannot_resolve_the_subgenual_cingulate_and_says_so():
+    labels = ("LH_Default_PFC_3", "RH_Default_PFCdPFCm_1", "LH_Vis_1")
+    for atlas in ("Schaefer100", "4S156Parcels"):
+        subgenual = parcellation(atlas, labels).circuits["sgacc"]
+        assert isinstance(subgenual, Unavailable)
+        assert "cannot resolve" in subgenual.reason
+    found = parcellation("4S456Parcels", ("LH_Default_PFC_4", *labels)).circuits["sgacc"]
+    np.testing.assert_array_equal(found, [True, False, False, False])
+
+
+def test_subcortex_by_name_in_every_atlas():
+    for labels in (
+        ("LH_Hippocampus", "RH_Hippocampus"),
+        ("HIP-lh", "pHIP-rh"),
+        ("Left-Hippocampus", "Right-Hippocampus"),
+    ):
+        assert parcellation("4S456Parcels", labels).circuits["hippocampus"].all()
+    assert isinstance(parcellation("Tian", ("LH_Vis_1",)).circuits["amygdala"], Unavailable)
+
+
+def test_seventeen_networks_are_not_mistaken_for_seven():
+    found = parcellation("Schaefer400", ("17Networks_LH_DefaultA_PFC_1", "17Networks_LH_Limbic_OFC_1"))
+    assert all(isinstance(members, Unavailable) for members in found.networks.values())
+
+
+def test_gordon_has_no_limbic_network_of_yeo():
+    found = parcellation("Gordon", ("L_Default_1", "R_FrontoParietal_2"))
+    assert found.networks["default"].tolist() == [True, False]
+    assert "Yeo" in found.networks["limbic"].reason
+
+
+def test_every_named_circuit_exists_and_every_number_has_a_source():
+    spec = definitions()
+    known = set(spec.circuits) | set(spec.networks)
+    assert {name for pair in spec.connections for name in pair} <= known
+    assert {name for edges in spec.scores.values() for edge in edges for name in (edge.first, edge.second)} <= known
+    assert set(spec.timescales) <= known
+    assert not set(spec.circuits) & set(spec.networks)
+    for number in (*spec.rules.values(), *spec.scan_rescan.values()):
+        assert number.status in {"published", "derived", "assumed"}
+        assert number.source
+    for circuit in spec.circuits.values():
+        assert circuit.source
+        assert not set(circuit.parcels) & set(circuit.unresolved)
+
+
+def test_one_atlas_per_study():
+    assert choose_atlas([{"4S156Parcels", "4S456Parcels"}, {"4S156Parcels", "4S456Parcels"}]) == "4S456Parcels"
+    assert choose_atlas([{"4S156Parcels", "4S456Parcels"}, {"4S156Parcels"}]) == "4S156Parcels"
+    assert choose_atlas([{"b"}, {"a"}, set()]) == "a"
+    with pytest.raises(ValueError, match="no session offers"):
+        choose_atlas([set()])
+
+
+@given(st.lists(st.sets(st.sampled_from(["Schaefer100", "Schaefer400", "Tian", "x"]), min_size=1), min_size=1))
+def test_choice_does_not_depend_on_the_order_of_sessions(available):
+    assert choose_atlas(available) == choose_atlas(available[::-1])
+
+
+@given(st.text(max_size=40))
+def test_any_label_can_be_parsed(label):
+    assert isinstance(parse_label(label).label, str)
