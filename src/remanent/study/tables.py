@@ -154,10 +154,11 @@ def _read_phenotype(path: Path, context: Context) -> tuple[Table | None, tuple[P
     if instrument is None:
         return None, (*problems, *more)
     table, rest = read_table(path, file, schema.instrument_spec(instrument), context)
-    return table and _as_symptoms(table, instrument), (*more, *rest)
+    return table and as_symptoms(table, instrument), (*more, *rest)
 
 
-def _as_symptoms(ratings: Table, instrument: Instrument) -> Table:
+def as_symptoms(ratings: Table, instrument: Instrument) -> Table:
+    """The totals of one instrument as rows of the symptoms table."""
     spec, n = INPUT["symptoms"], len(ratings)
     low, high = (limit if np.isfinite(limit) else np.nan for limit in (instrument.minimum, instrument.maximum))
     columns = {

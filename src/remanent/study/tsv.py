@@ -118,6 +118,14 @@ def stack(sheets: Sequence[Sheet]) -> Sheet:
     )
 
 
+def sheet_of(header: Sequence[str], rows: Sequence[Sequence[str]], file: str, lines: Sequence[int]) -> Sheet:
+    """A sheet from cells that were read elsewhere."""
+    cells = [cell.strip().encode("utf-8", "replace") for row in rows for cell in row]
+    offsets = np.concatenate([[0], np.cumsum([len(cell) for cell in cells], dtype=np.int64)])
+    where = np.full(len(rows), file, dtype=object)
+    return Sheet(tuple(header), _strings(b"".join(cells), offsets), where, np.array(lines, dtype=np.int64))
+
+
 # Arrow arrays are made from buffers: pa.array would import pandas wherever it is installed, half a second for nothing.
 def _indices(positions: np.ndarray) -> pa.Int64Array:
     buffer = pa.py_buffer(np.ascontiguousarray(positions, np.int64))
