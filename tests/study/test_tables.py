@@ -561,3 +561,25 @@ def test_duplicates_across_files_of_one_instrument(make_study):
 def test_column_names_do_not_depend_on_case(make_study):
     tables, problems = read(make_study({"phenotype/phq9.tsv": "Participant_ID DAY Total\nsub-01 0 5\n"}))
     assert (tables["symptoms"]["value"].tolist(), problems) == ([5], ())
+
+
+def test_kept_columns_never_take_the_place_of_ours(make_study):
+    people = "participant_id age\nsub-01 61\n"
+    ratings = "participant_id day total value instrument\nsub-01 0 5 x y\n"
+    root = make_study(
+        {"phenotype/phq9.tsv": ratings, "participants.json": '{"age": {"Units": "moons"}}'}, participants=people
+    )
+    tables, problems = read(root)
+    assert np.isnan(tables["participants"]["age"][0])
+    assert tables["symptoms"]["value"].tolist() == [5]
+    assert tables["symptoms"]["instrument"].tolist() == ["phq9"]
+    assert tables["symptoms"]["phq9:value"].tolist() == ["x"]
+    assert [(p.column, p.action) for p in problems] == [("age", "refused"), ("", "used")]
+
+
+def test_links_to_nowhere_are_reported(make_study):
+    root = make_study({"sub-01/x": ""})
+    (root / "sub-01" / "sub-01_sessions.tsv").symlink_to(root / "sub-01" / "sub-01_sessions.tsv")
+    (root / "sub-03").symlink_to(root / "sub-03")
+    _, problems = read(root)
+    assert [(p.file, p.action) for p in problems] == [("sub-01/sub-01_sessions.tsv", "refused")]

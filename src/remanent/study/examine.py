@@ -41,6 +41,7 @@ def examine(
     spec = described.spec
     readable = [name for name in (*spec.column, "session_id") if not np.isnan(described.factor.get(name, 1.0))]
     header = sort_header(sheet.header, readable)
+    header = replace(header, others=tuple(name for name in header.others if name not in spec.column))
     problems = [
         *refuse_identifiers(header, file),
         *account_for_ratings(header, spec, file),

@@ -111,7 +111,7 @@ def refuse_identifiers(header: Header, file: str) -> list[Problem]:
         "The name of this column looks like one that identifies a person, so the column is not read and its values "
         "reach no output. Remove it from the study; if it is harmless, rename it."
     )
-    return [Problem(file, 1, name, reason, "refused") for name in header.identifiers]
+    return [Problem(file, 1, name[:80], reason, "refused") for name in header.identifiers]
 
 
 def account_for_others(header: Header, spec: TableSpec, file: str) -> list[Problem]:

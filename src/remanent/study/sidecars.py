@@ -32,10 +32,10 @@ class Described:
 def read_sidecar(table: Path, file: str) -> tuple[Mapping[str, Mapping[str, Any]], tuple[Problem, ...]]:
     """The sidecar beside a table, by column; empty where there is none or it cannot be read."""
     path = table.with_suffix(".json")
-    if not path.is_file():
-        return {}, ()
     name = str(Path(file).with_suffix(".json").as_posix())
     try:
+        if not path.is_file():
+            return {}, ()
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         reason = f"The sidecar is not readable JSON ({type(error).__name__}), so its units and limits are not known."

@@ -55,7 +55,7 @@ def read_tables(
     """
     if not root.is_dir():
         raise InputError(f'"{root}" is not a folder', why="A study is a BIDS folder", do="Give the path of one")
-    folders = sorted(entry.name for entry in root.glob("sub-*") if as_participant(entry.name) and entry.is_dir())
+    folders = sorted(path.name for path in root.glob("sub-*") if as_participant(path.name) and _is_folder(path))
     people, problems = _people(root, folders)
     known = frozenset(people["participant_id"].tolist())
     wanted = _wanted(participants, known)
@@ -82,19 +82,19 @@ def _people(root: Path, folders: list[str]) -> tuple[Table, tuple[Problem, ...]]
     """The participants of participants.tsv; without it, those who have a folder."""
     table, problems = read_table(root / "participants.tsv", "participants.tsv", INPUT["participants"], Context())
     if table is not None and len(table):
-        table, more = without_duplicates(table)
+        table, more = without_duplicates(merged(INPUT["participants"], [table]))
         lost = sorted(set(folders) - set(table["participant_id"].tolist()))
         reason = "The folder's participant is not in participants.tsv, so it takes no part; add a row there."
         return table, (*problems, *more, *(Problem(folder, None, "", reason, "set_aside") for folder in lost))
     if not folders:
-        said = f" ({problems[0].problem})" if (root / "participants.tsv").exists() else ""
+        said = f" ({problems[0].problem})" if _is_there(root / "participants.tsv") else ""
         raise InputError(
             f"No participants: there is no usable participants.tsv{said} and no sub-<label> folder",
             where=str(root),
             why="A study starts with its participants",
             do="Write participants.tsv with a column participant_id, or give the right folder",
         )
-    if not (root / "participants.tsv").exists():
+    if not _is_there(root / "participants.tsv"):
         reason = "There is no participants.tsv; the participants are taken from the sub- folders, without age, sex, site or diagnosis."
         problems = (Problem("participants.tsv", None, "", reason, "used"),)
     columns = {column.name: missing(column, len(folders)) for column in INPUT["participants"].columns}
@@ -116,7 +116,32 @@ def _wanted(participants: Sequence[str], known: frozenset[str]) -> frozenset[str
 
 def _phenotype_files(root: Path) -> list[Path]:
     folder = root / "phenotype"
-    return sorted(path for path in folder.iterdir() if path.name[0] not in "._") if folder.is_dir() else []
+    try:
+        return sorted(path for path in folder.iterdir() if path.name[0] not in "._")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InputError(
+            f"cannot be read ({error.strerror})", where=str(folder), do="Check your rights to it"
+        ) from error
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something of this name, be it unreadable or a link to nowhere."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _had_ect(files: list[Path]) -> frozenset[str]:
@@ -170,7 +195,11 @@ def as_symptoms(ratings: Table, instrument: Instrument) -> Table:
         "minimum": np.full(n, low, dtype=float),
         "maximum": np.full(n, high, dtype=float),
     }
-    others = {name: values for name, values in ratings.columns.items() if name not in ratings.spec.column}
+    others = {
+        name if name not in columns else f"{instrument.name}:{name}": values
+        for name, values in ratings.columns.items()
+        if name not in ratings.spec.column
+    }
     return Table(spec, columns | others, ratings.file, ratings.row)
 
 
@@ -182,7 +211,7 @@ def _visits(root: Path, folders: list[str], context: Context) -> tuple[Table, tu
     problems: list[Problem] = []
     for folder in folders:
         file = f"{folder}/{folder}_sessions.tsv"
-        if not (root / file).exists():
+        if not _is_there(root / file):
             continue
         sheet, said = read_sheet(root / file, file)
         problems += said
