@@ -3,8 +3,9 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from textwrap import dedent
 
-from remanent.study import schema
+from remanent.study import redcap, schema
 from remanent.study.schema import Column, TableSpec
 
 INTRODUCTION = """# Formats
@@ -36,7 +37,7 @@ def text() -> str:
         _analytes(),
         _sleep(),
     ]
-    parts += [_names(), _units(), "## Out: results\n", *map(_table, schema.OUTPUT.values())]
+    parts += [_names(), _units(), _redcap(), "## Out: results\n", *map(_table, schema.OUTPUT.values())]
     return "\n".join(parts)
 
 
@@ -129,6 +130,12 @@ def _names() -> str:
 def _units() -> str:
     rows = ((unit, ", ".join(factors)) for unit, factors in schema.section("units").items())
     return "## Units that a sidecar may give\n\n" + _rows(("our unit", "understood"), rows)
+
+
+def _redcap() -> str:
+    before, _, after = (redcap.__doc__ or "").replace("``", "`").partition("::\n\n")
+    block, _, after = after.partition("\n\nIn a block")
+    return f"## From a REDCap export\n\n{before}:\n\n```yaml\n{dedent(block)}\n```\n\nIn a block{after}"
 
 
 def _rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
