@@ -1,13 +1,16 @@
-"""Indexing 28,201 XCP-D-like files (100 participants x 6 sessions) beside bids2table."""
+"""Indexing 28,201 XCP-D-like files (100 participants x 6 sessions) beside bids2table; reading one series beside pyarrow."""
 
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from remanent.study.derivatives.files import read_numeric
 from remanent.study.index import index_study
 
-pytestmark = pytest.mark.benchmark(group="index 28,201 files")
+index_group = pytest.mark.benchmark(group="index 28,201 files")
+series_group = pytest.mark.benchmark(group="read a series of 1200 frames x 100 parcels")
 
 ATLASES = ("4S156Parcels", "4S456Parcels", "Tian")
 N_FILES = 28_201
@@ -54,6 +57,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@index_group
 def test_index_remanent(benchmark, tree):
     index = benchmark.pedantic(index_study, args=(tree,), rounds=5, iterations=1, warmup_rounds=1)
     assert len(index.sessions) == 600
@@ -61,6 +65,7 @@ def test_index_remanent(benchmark, tree):
     assert not index.problems
 
 
+@index_group
 def test_index_bids2table(benchmark, tree):
     bids2table = pytest.importorskip("bids2table")
     dataset = tree / "derivatives" / "xcp_d"
@@ -70,3 +75,32 @@ def test_index_bids2table(benchmark, tree):
 
     table = benchmark.pedantic(peer, rounds=3, iterations=1, warmup_rounds=0)
     assert table.num_rows == 17_400  # bids2table leaves JSON sidecars out
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("series") / "timeseries.tsv"
+    values = np.random.default_rng(1).normal(size=(1200, 100))
+    values[:, 7] = np.nan
+    lines = ["\t".join("n/a" if np.isnan(value) else repr(value) for value in row) for row in values.tolist()]
+    path.write_text("\n".join(["\t".join(f"P{i}" for i in range(100)), *lines]) + "\n")
+    return path
+
+
+@series_group
+def test_series_remanent(benchmark, series):
+    table = benchmark(read_numeric, series.parent, series.name)
+    assert table.values.shape == (1200, 100)
+
+
+@series_group
+def test_series_pyarrow(benchmark, series):
+    """The same work: every column as numbers, one array out; it names no cell when one is wrong."""
+    csv = pytest.importorskip("pyarrow.csv")
+    convert = csv.ConvertOptions(null_values=["n/a"])
+
+    def peer():
+        table = csv.read_csv(series, parse_options=csv.ParseOptions(delimiter="\t"), convert_options=convert)
+        return np.column_stack([column.cast("float64").to_numpy() for column in table.columns])
+
+    assert benchmark(peer).shape == (1200, 100)

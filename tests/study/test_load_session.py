@@ -263,12 +263,30 @@ def test_study_without_a_description_is_read(tmp_path):
     assert [problem.file for problem in study.problems] == ["dataset_description.json"]
 
 
-def test_images_without_parcel_series_are_reported(tmp_path):
-    image = tmp_path / FUNC.replace("xcp_d", "fmriprep")
-    image.parent.mkdir(parents=True)
-    (image.parent / f"{image.name}_space-T1w_desc-preproc_bold.nii.gz").touch()
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("xcp_d/sub-01/ses-a/func/sub-01_ses-a_task-rest_desc-denoised_bold.nii.gz", "Run XCP-D with atlases"),
+        ("fmriprep/sub-01/ses-a/func/sub-01_ses-a_task-rest_desc-preproc_bold.nii.gz", "Run XCP-D on them"),
+        ("qsirecon/sub-01/ses-a/dwi/sub-01_ses-a_desc-brain_mask.nii.gz", "connectivity"),
+        ("freesurfer/sub-01_ses-a/stats/wmparc.stats", "recon-all"),
+    ],
+)
+def test_a_program_from_which_nothing_is_measured_is_reported(tmp_path, file, said):
+    path = tmp_path / "derivatives" / file
+    path.parent.mkdir(parents=True)
+    path.touch()
     session = load_session(tmp_path, visit(tmp_path))
-    assert "Run XCP-D" in session.problems[0].problem
+    (problem,) = session.problems
+    assert problem.action == "set_aside"
+    assert said in problem.problem
+
+
+def test_anatomy_alone_is_no_loss_of_function(tmp_path):
+    path = tmp_path / "derivatives/xcp_d/sub-01/ses-a/anat/sub-01_ses-a_desc-preproc_T1w.nii.gz"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert load_session(tmp_path, visit(tmp_path)).problems == ()
 
 
 @pytest.mark.real

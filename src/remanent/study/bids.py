@@ -1,6 +1,6 @@
 """A BIDS study on disk: its tables, the index of its derivatives, and one session's derivatives as arrays."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,23 +99,39 @@ def load_session(
     gates
         Known errors of program versions in place of the shipped list.
     """
-    runs, xcpd_problems = read_xcpd(study_root, files.files, atlas=atlas, gates=gates)
-    connectomes, qsirecon_problems = read_qsirecon(study_root, files.files, atlas=atlas, gates=gates)
-    morphometry, freesurfer_problems = read_freesurfer(study_root, files.files, gates=gates)
+    runs, said_xcpd = read_xcpd(study_root, files.files, atlas=atlas, gates=gates)
+    connectomes, said_qsirecon = read_qsirecon(study_root, files.files, atlas=atlas, gates=gates)
+    morphometry, said_freesurfer = read_freesurfer(study_root, files.files, gates=gates)
+    nothing = []
+    if atlas is None:
+        empty = {
+            "xcpd": not runs and not said_xcpd,
+            "qsirecon": not connectomes and not said_qsirecon,
+            "freesurfer": not morphometry and not said_freesurfer,
+            "fmriprep": not any(file.kind == "xcpd" for file in files.files),
+        }
+        nothing = [problem for kind, none in empty.items() if none for problem in _nothing(files, kind)]
     return SessionData(
         participant_id=files.participant_id,
         session_id=files.session_id,
         runs=tuple(runs),
         connectomes=tuple(connectomes),
         morphometry=tuple(morphometry),
-        problems=(*xcpd_problems, *qsirecon_problems, *freesurfer_problems, *_nothing(files, bool(runs))),
+        problems=(*said_xcpd, *said_qsirecon, *said_freesurfer, *nothing),
     )
 
 
-def _nothing(files: SessionFiles, functional: bool) -> list[Problem]:
-    """Say it where fMRIPrep was run and nothing by parcel came of it."""
-    first = next((file.path for file in files.files if file.kind == "fmriprep" and file.suffix == "bold"), None)
-    if functional or first is None or any(file.kind == "xcpd" for file in files.files):
-        return []
-    why = "fMRIPrep's images have no parcel series beside them, so no function is measured here. Run XCP-D on them."
-    return [Problem(first, None, "", why, "set_aside")]
+_NEEDED = {
+    "xcpd": ("func", "BOLD files of XCP-D have no parcel time series or matrix. Run XCP-D with atlases"),
+    "qsirecon": ("dwi", "diffusion files of QSIRecon have no connectivity.mat. Run a reconstruction with connectivity"),
+    "freesurfer": ("stats", "FreeSurfer files have no stats that are read. Run recon-all to its end"),
+    "fmriprep": ("func", "BOLD files of fMRIPrep have no parcel time series beside them. Run XCP-D on them"),
+}
+
+
+def _nothing(files: SessionFiles, kind: str) -> Iterator[Problem]:
+    """Say it where a program was run and nothing that is measured came of it."""
+    folder, why = _NEEDED[kind]
+    first = next((f.path for f in files.files if f.kind == kind and f"/{folder}/" in f.path), None)
+    if first is not None:
+        yield Problem(first, None, "", f"This session's {why}; nothing is measured from them.", "set_aside")

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from pyarrow import csv
 
 from remanent._errors import Problem
 from remanent._types import Matrix, Vector
@@ -87,33 +89,27 @@ def read_numeric(
     ``n/a`` and the empty cell are missing (XCP-D 26.0 writes empty cells). XCP-D's multiverse suffix ``_hash-...`` is
     taken off every column and row name.
     """
-    lines = read_text(root, file).rstrip("\n").split("\n")
-    names = [_name(cell) for cell in lines[0].split(delimiter)]
-    body = lines[1:]
+    header, _, body = read_text(root, file).rstrip("\n").partition("\n")
+    names = [_name(cell) for cell in header.split(delimiter)]
     if not body:
         raise RefusedError(file, "This file has a header and no rows. Compute it anew.", row=1)
-    if row_names:
-        names, rows, body = names[1:], *_split_names(body, delimiter)
-    else:
-        rows = []
+    fast = None if columns else _parse_all(body, len(names), delimiter, row_names=row_names)
+    names = names[row_names:]
     _check_names(file, names)
-    _check_lengths(file, body, len(names), delimiter, shift=row_names)
+    if fast is not None:
+        return NumericTable(file, tuple(names), *fast)
+    lines = body.split("\n")
+    rows = [_name(line.partition(delimiter)[0]) for line in lines] if row_names else []
+    _check_lengths(file, lines, len(names) + row_names, delimiter)
     chosen = [i for i, name in enumerate(names) if not columns or name in columns]
     if not chosen:
-        raise RefusedError(
-            file, f"This file has none of the columns {', '.join(columns) or '(it has no data column)'}.", row=1
-        )
-    values = _parse(file, body, names, chosen, delimiter)
+        raise RefusedError(file, f"This file has none of the columns {', '.join(columns) or 'of numbers'}.", row=1)
+    values = _parse_cells(file, lines, {i + row_names: names[i] for i in chosen}, delimiter)
     return NumericTable(file, tuple(names[i] for i in chosen), tuple(rows), values)
 
 
 def _name(cell: str) -> str:
     return cell.strip().split("_hash-")[0]
-
-
-def _split_names(body: Sequence[str], delimiter: str) -> tuple[list[str], list[str]]:
-    parts = [line.partition(delimiter) for line in body]
-    return [_name(name) for name, _, _ in parts], [rest for _, _, rest in parts]
 
 
 def _check_names(file: str, names: Sequence[str]) -> None:
@@ -125,25 +121,40 @@ def _check_names(file: str, names: Sequence[str]) -> None:
         raise RefusedError(file, "Two columns have this name, so it is not known which is meant.", row=1, column=twice)
 
 
-def _check_lengths(file: str, body: Sequence[str], n_columns: int, delimiter: str, *, shift: bool) -> None:
-    for row, line in enumerate(body, start=2):
+def _check_lengths(file: str, lines: Sequence[str], n_columns: int, delimiter: str) -> None:
+    for row, line in enumerate(lines, start=2):
         found = line.count(delimiter) + 1
         if found != n_columns:
-            expected = f"{n_columns + shift} cells as in the header, got {found + shift}"
-            raise RefusedError(file, f"This row is ragged: expected {expected}. The file may be cut off.", row=row)
+            why = f"This row is ragged: expected {n_columns} cells as in the header, got {found}. The file may be cut off."
+            raise RefusedError(file, why, row=row)
 
 
-def _parse(file: str, body: Sequence[str], names: Sequence[str], chosen: Sequence[int], delimiter: str) -> Matrix:
-    if len(chosen) == len(names) and all(body):  # an empty line is a missing value of a one-column table
-        try:
-            return np.loadtxt(body, delimiter=delimiter, comments=None, ndmin=2, dtype=np.float64)
-        except ValueError:
-            pass  # a missing or a wrong cell: read cell by cell, to fill the one and to place the other
-    values = np.empty((len(body), len(chosen)))
-    for row, line in enumerate(body):
+def _parse_all(body: str, n_columns: int, delimiter: str, *, row_names: bool) -> tuple[tuple[str, ...], Matrix] | None:
+    """Row names and numbers of a faultless table; None where a cell or a row is wrong, to be placed by slower means."""
+    names = [str(i) for i in range(n_columns)]
+    types = dict.fromkeys(names[row_names:], pa.float64()) | ({names[0]: pa.string()} if row_names else {})
+    data = body.encode()
+    try:
+        table = csv.read_csv(
+            pa.py_buffer(data),
+            csv.ReadOptions(column_names=names, use_threads=False, block_size=len(data) + 1),
+            csv.ParseOptions(delimiter=delimiter, quote_char=False, ignore_empty_lines=False),
+            csv.ConvertOptions(column_types=types, null_values=["n/a", ""], strings_can_be_null=False),
+        )
+    except (pa.ArrowException, ValueError, OverflowError):
+        return None
+    empty_line = n_columns > 1 and "\n\n" in f"\n{body}"  # a row of missing values to pyarrow
+    if n_columns == row_names or empty_line or table.num_rows != body.count("\n") + 1:
+        return None
+    rows = tuple(_name(name) for name in table.column(0).to_pylist()) if row_names else ()
+    return rows, np.column_stack([column.to_numpy() for column in table.columns[row_names:]])
+
+
+def _parse_cells(file: str, lines: Sequence[str], chosen: Mapping[int, str], delimiter: str) -> Matrix:
+    values = np.empty((len(lines), len(chosen)))
+    for row, line in enumerate(lines):
         cells = line.split(delimiter)
-        for position, column in enumerate(chosen):
-            values[row, position] = _number(file, cells[column].strip(), row + 2, names[column])
+        values[row] = [_number(file, cells[i].strip(), row + 2, name) for i, name in chosen.items()]
     return values
 
 

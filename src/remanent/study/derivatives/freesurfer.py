@@ -211,7 +211,7 @@ def _pipeline(
     version = ""
     if "scripts/build-stamp.txt" in files:
         try:
-            version = _version(read_text(root, files["scripts/build-stamp.txt"].path))
+            version = _stamped(root, files["scripts/build-stamp.txt"].path)
         except RefusedError as refusal:
             problems.append(replace(refusal.problem, action="used"))
     version = version or next((one.version for one in stats.values() if one.version), "")
@@ -221,6 +221,13 @@ def _pipeline(
     stream = "longitudinal" if longitudinal else "cross-sectional"
     settings = {**described.settings, "stream": stream}
     return replace(described, version=version or UNKNOWN_VERSION, settings=settings)
+
+
+def _stamped(root: Path, file: str) -> str:
+    version = _version(read_text(root, file))
+    if not version:
+        raise RefusedError(file, "This build stamp names no release, so visits cannot be compared by version.")
+    return version
 
 
 def _version(text: str) -> str:

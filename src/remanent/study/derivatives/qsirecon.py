@@ -127,7 +127,7 @@ def _sift2(measure: str) -> bool:
 
 def _mu(root: Path, file: str) -> float:
     try:
-        mu = float(read_text(root, file).split()[0])
+        mu = float(read_text(root, file).strip())
     except ValueError:
         mu = np.nan
     if not (np.isfinite(mu) and mu > 0):
