@@ -312,7 +312,7 @@ def test_what_the_readers_and_circuits_find_is_what_was_put_in(study: tuple[Coho
     sessions = {(files.participant_id, files.session_id): files for files in read.sessions}
     assert len(sessions) == len(cohort.scans)
     errors = []
-    for scan in cohort.scans[:8]:
+    for scan in cohort.scans[:4]:
         data = load_session(out, sessions[cohort.people.participant[scan.patient], scan.session])
         assert data.problems == ()
         found = {one.name: one for one in measure(data)}
@@ -320,7 +320,7 @@ def test_what_the_readers_and_circuits_find_is_what_was_put_in(study: tuple[Coho
             3800 * np.exp(scan.values["vol_hippocampus_left"]) + 3950 * np.exp(scan.values["vol_hippocampus_right"])
         ) / 2
         assert found["vol_hippocampus"].value == pytest.approx(volume, abs=0.1)
-        assert found["sc_strength_frontolimbic"].usable == scan.diffusion
+        assert ("sc_strength_frontolimbic" in found) == scan.diffusion
         for name in ("fc_default_default", "fc_cont_default", "fc_cont_cont"):
             assert found[name].usable
             errors.append((found[name].value - scan.values[name]) / found[name].se)
