@@ -90,7 +90,7 @@ def _range(name: str, panel: Panel) -> tuple[float, float]:
     if instrument is None:
         values = _values(panel, name, symptom=True)
         return float(values.min()), float(max(np.ptp(values), 1.0)) / 2
-    low, high = instrument.minimum, instrument.maximum
+    low, high = float(instrument.minimum), float(instrument.maximum)
     half = (high - low) / 2
     return (low, half) if instrument.direction == "higher_is_worse" else (high, -half)
 
