@@ -11,7 +11,7 @@ relapse_day         when relapse comes under the arm's own plan, on record or no
 function, structure, withdrawal, ect_trace     state on every whole day on record
 today               day of the last record
 relapse, function_ahead                        for patients still at risk, at `horizon_days` from today under each `plan`: probability of relapse, mean function
-remanence, hold                                of a stop of all drugs today: mean function then over function today; probability of no relapse
+remanence, hold                                after a stop of all drugs today (`plan` n/a): mean function then over function today; probability of no relapse
 =================== ===========================================================================================================
 
 Probabilities are over the futures of the true state under the true parameters, with stressors held at today's level: the mean over simulated paths of
@@ -138,8 +138,8 @@ def _futures_of(cohort: Cohort, patients: np.ndarray) -> Iterator[Row]:
                 yield who, "relapse", today, horizon, plan, relapse[h, lane]
                 yield who, "function_ahead", today, horizon, plan, f[h, lane]
                 if plan == "stop":
-                    yield who, "hold", today, horizon, plan, 1 - relapse[h, lane]
-                    yield who, "remanence", today, horizon, plan, f[h, lane] / now
+                    yield who, "hold", today, horizon, None, 1 - relapse[h, lane]
+                    yield who, "remanence", today, horizon, None, f[h, lane] / now
 
 
 def _roll_forward(cohort: Cohort, patients: np.ndarray, doses: list[DoseHistory]) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ def write_tsv(path: Path, columns: Mapping[str, Iterable[object]]) -> None:
 
 
 def read_tsv(path: Path) -> dict[str, list[str]]:
-    """Columns of a table that `write_tsv` wrote, as text.
+    """Columns of a table this package wrote, as text.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def read_tsv(path: Path) -> dict[str, list[str]]:
         raise InputError(
             "there is no such file", where=str(path), do="Give the folder of a study written by `remanent simulate`"
         )
-    header, *rows = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+    header, *rows = (line.split("\t") for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n"))
     return {name: [row[i] for row in rows] for i, name in enumerate(header)}
 
 
