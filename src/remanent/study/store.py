@@ -25,7 +25,7 @@ from remanent.study.record.intake import as_table, put_file, put_problems, sourc
 from remanent.study.record.merge import Source, merge
 from remanent.study.record.metadata import ARTIFACT, FILE, META, ROWS, SPECS
 from remanent.study.record.proof import find_faults
-from remanent.study.record.rows import Rows, decode, encode
+from remanent.study.record.rows import Rows, decode, digest, encode
 from remanent.study.record.upgrade import bring_up_to_date
 from remanent.study.tables import Study, Table
 
@@ -265,12 +265,9 @@ class Record:
         total = hashlib.sha256()
         with self._reading() as connection:
             for name in (*schema.INPUT, "features"):
-                table = ROWS[name]
-                rows = connection.execute(
-                    select(table.c.row_hash).where(table.c.row_closed.is_(None)).order_by(table.c.row_hash)
-                )
-                total.update(f"{name}\n".encode())
-                total.update(b"".join(bytes(row.row_hash) for row in rows))
+                columns = ROWS[name].c
+                (hashes,) = database.by_column(connection, select(columns.row_hash).where(columns.row_closed.is_(None)))
+                total.update(f"{name} {digest(hashes)}\n".encode())
         return total.hexdigest()
 
     def _put(self, name: str, key: str, table: Table, sha256: str | None) -> None:
@@ -285,12 +282,12 @@ class Record:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with database.explained(self._engine.url), self._engine.begin() as connection:
+        with database.explained(self._engine.url), database.uncollected(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[Connection, Chain]]:
-        with database.explained(self._engine.url), self._engine.connect() as plain:
+        with database.explained(self._engine.url), database.uncollected(), self._engine.connect() as plain:
             connection = plain.execution_options(write="rows")
             with connection.begin():
                 chain = Chain(connection, self._author)
@@ -307,6 +304,6 @@ def _read(connection: Connection, name: str, as_of: int | None = None) -> Table:
         current = and_(table.c.row_opened <= as_of, or_(current, table.c.row_closed > as_of))
     wanted = [*(table.c[column.name] for column in spec.columns), table.c.row_extra, FILE.c.path, table.c.row_line]
     query = select(*wanted).join(FILE, FILE.c.id == table.c.row_file).where(current)
-    rows = connection.execute(query.order_by(FILE.c.path, table.c.row_line, table.c.row_id)).all()
-    *columns, file, line = zip(*rows, strict=True) if rows else [()] * len(wanted)
+    ordered = query.order_by(FILE.c.path, table.c.row_line, table.c.row_id)
+    *columns, file, line = database.by_column(connection, ordered)
     return decode(spec, columns, file, line)

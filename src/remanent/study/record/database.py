@@ -1,11 +1,13 @@
 """The database under the record: how it is opened, created, upgraded and guarded, and what its errors mean."""
 
+import gc
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from remanent._errors import InputError, UsageError
@@ -104,3 +106,21 @@ def explained(url: URL) -> Iterator[None]:
         if meaning is None:
             raise InputError(f"the database says: {said}", where=str(where)) from error
         raise InputError(said, where=str(where), why=meaning[0], do=meaning[1]) from error
+
+
+def by_column(connection: Connection, query: Select) -> list[Sequence[Any]]:
+    """Result of a query, column by column."""
+    rows = connection.execute(query).all()
+    return list(zip(*rows, strict=True)) if rows else [()] * len(query.selected_columns)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Pause the cyclic garbage collector: it would walk through millions of cells again and again (half of all time)."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

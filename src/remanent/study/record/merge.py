@@ -110,8 +110,8 @@ def _compare(
         .order_by(table.c.row_line.desc())
     )
     stored = defaultdict(list)
-    for stored_hash, *row in connection.execute(current) if file_id is not None else ():
-        stored[bytes(stored_hash)].append(row)
+    for row_hash, *row in connection.execute(current) if file_id is not None else ():
+        stored[bytes(row_hash)].append(row)
     new, moved = [], []
     for i, (wanted, line) in enumerate(zip(hashes, lines, strict=True)):
         if not (same := stored.get(wanted)):
@@ -120,7 +120,7 @@ def _compare(
         row_id, old_line, _ = same.pop()
         if old_line != line:
             moved.append((row_id, line))
-    gone = [(row[0], stored_hash) for stored_hash, rest in stored.items() for row in rest if row[2]]
+    gone = [(row[0], row_hash) for row_hash, rest in stored.items() for row in rest if row[2]]
     return _Plan(new, gone, moved)
 
 
@@ -138,8 +138,8 @@ def _store(
     if plan.new:
         names = [column.name for column in table.columns if column.name not in {"row_id", "row_closed"}]
         statement = insert(table).inline().compile(dialect=connection.dialect, column_keys=names)
-        own = ((file_id, line, stored, seq) for line, stored in zip(rows.line, hashes, strict=True))
-        values = [cells + rest for cells, rest in zip(rows.values, own, strict=True)]
+        own = [[file_id] * len(rows), rows.line, hashes, [seq] * len(rows)]
+        values = list(zip(*rows.columns, *own, strict=True))
         connection.exec_driver_sql(str(statement), values)  # five times as fast as rows in dictionaries
     one = update(table).where(table.c.row_id == bindparam("this"))
     if plan.gone:

@@ -14,7 +14,7 @@ from remanent.study.record.metadata import ARTIFACT, FILE, ROWS, SPECS
 from remanent.study.record.rows import canonical, content_hash, digest
 from remanent.study.record.upgrade import guards
 
-_CHUNK = 50_000
+_CHUNK = 10_000
 
 
 def find_faults(connection: Connection, folder: Path | None, published: str | None) -> list[str]:

@@ -29,15 +29,15 @@ class Rows:
 
     Attributes
     ----------
-    values
-        One tuple per row: the columns of the spec in order, then the uninterpreted columns as one JSON object or None.
+    columns
+        The columns of the spec in order, then the uninterpreted ones as one JSON object (or None) for each row.
     text
         Canonical text of each row.
     file, line
         Where each row stands.
     """
 
-    values: list[tuple[Value, ...]]
+    columns: list[list[Value]]
     text: list[str]
     file: list[str]
     line: list[int]
@@ -45,7 +45,7 @@ class Rows:
     def take(self, index: Sequence[int]) -> "Rows":
         """The rows at `index`."""
         return Rows(
-            [self.values[i] for i in index],
+            [[column[i] for i in index] for column in self.columns],
             [self.text[i] for i in index],
             [self.file[i] for i in index],
             [self.line[i] for i in index],
@@ -69,16 +69,17 @@ def encode(table: Table) -> Rows:
     """Make a checked table ready to be stored."""
     columns = [_TO_SQL[column.kind](table.columns[column.name]) for column in table.spec.columns]
     columns.append(_extra(table))
+    files = {file: clean(file) for file in set(table.file.tolist())}
     return Rows(
-        values=list(zip(*columns, strict=True)),
+        columns=columns,
         text=canonical(table.spec, columns),
-        file=[clean(file) for file in table.file.tolist()],
+        file=[files[file] for file in table.file.tolist()],
         line=[int(line) for line in table.row],
     )
 
 
 def canonical(spec: TableSpec, columns: Sequence[Sequence[Value]]) -> list[str]:
-    """Canonical text of each row; `columns` as in `Rows.values`, by column."""
+    """Canonical text of each row; `columns` as in `Rows`."""
     cells = [_cells(column, values) for column, values in zip((*spec.columns, _EXTRA), columns, strict=True)]
     return ["{" + ",".join(filter(None, row)) + "}" for row in zip(*cells, strict=True)]
 
