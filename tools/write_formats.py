@@ -73,6 +73,7 @@ def _instruments() -> str:
             "" if i.severe is None else f"{i.severe:g}",
             i.source,
             i.status,
+            i.read,
             ", ".join(i.synonyms),
         )
         for i in schema.INSTRUMENTS.values()
@@ -87,10 +88,12 @@ def _instruments() -> str:
         "severe from",
         "source",
         "status",
+        "read",
         "also",
     )
     return (
         "## Known instruments\n\nStatus: published (stands in the source), derived (computed from it), assumed (convention or choice).\n"
+        "Read: how the cut-offs were checked (recalled: not re-checked).\n"
         "Cut-offs are conventions of the scale, not relapse rules. Any other instrument needs `Direction` in its sidecar.\n\n"
     ) + _rows(head, rows)
 

@@ -64,6 +64,7 @@ def test_instruments_are_coherent():
     for name, instrument in INSTRUMENTS.items():
         assert instrument.minimum < instrument.maximum, name
         assert instrument.status in ("published", "derived", "assumed"), name
+        assert instrument.read in ("table", "abstract", "quoted", "recalled"), name
         assert instrument.source, name
         if instrument.remission is not None and instrument.severe is not None:
             assert instrument.minimum <= instrument.remission < instrument.severe <= instrument.maximum, name

@@ -74,6 +74,8 @@ class Instrument:
         First total of the severe band; None where there is none.
     status
         ``published``, ``derived`` or ``assumed``: that of the weakest number here.
+    read
+        How the cut-offs were checked: ``table``, ``abstract``, ``quoted`` or ``recalled`` (not re-checked).
     domain
         ``depression``, ``global``, ``sleep``, ``cognition``, or ``other`` for an instrument known by its sidecar only.
     synonyms
@@ -89,6 +91,7 @@ class Instrument:
     severe: float | None
     source: str
     status: str
+    read: str
     domain: str
     synonyms: tuple[str, ...]
 
@@ -173,6 +176,7 @@ def _instrument(name: str, entry: Mapping[str, Any]) -> Instrument:
         severe=entry.get("severe"),
         source=entry["source"],
         status=entry["status"],
+        read=entry["read"],
         domain=entry["domain"],
         synonyms=tuple(entry["synonyms"]),
     )

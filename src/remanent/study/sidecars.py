@@ -123,6 +123,7 @@ def _unknown_instrument(
         severe=None,
         source=str(Path(file).with_suffix(".json").as_posix()),
         status="assumed",
+        read="table",
         domain="other",
         synonyms=(),
     )
