@@ -124,7 +124,7 @@ WRONG_ROWS = {
         "sub-01 lithium 900",
         "sub-02 lithium -900",
         "dose_mg_day",
-        "0 to inf mg/day",
+        "0 or more mg/day",
     ),
     "dose with unit": (
         "medication",
@@ -166,8 +166,8 @@ WRONG_ROWS = {
         "start_day",
         "looks like a date",
     ),
-    "score above range": ("hdrs17", "participant_id day total", "sub-01 0 20", "sub-02 0 53", "total", "0 to 52 point"),
-    "score below range": ("cgi_s", "participant_id day total", "sub-01 0 7", "sub-02 0 0", "total", "1 to 7 point"),
+    "score above range": ("hdrs17", "participant_id day total", "sub-01 0 20", "sub-02 0 53", "total", "(0 to 52)"),
+    "score below range": ("cgi_s", "participant_id day total", "sub-01 0 7", "sub-02 0 0", "total", "(1 to 7)"),
     "NaN score": ("hdrs17", "participant_id day total", "sub-01 0 20", "sub-02 0 nan", "total", "missing"),
     "inf score": ("hdrs17", "participant_id day total", "sub-01 0 20", "sub-02 0 -inf", "total", "infinite"),
     "unknown event": (

@@ -116,7 +116,8 @@ def summarise(study: Study) -> Summary:
     ids = study.tables["participants"]["participant_id"].tolist()
     patients = tuple(_patient(participant, study.tables, rows, scans) for participant in ids)
     names = {
-        table: dict(Counter(map(str, study.tables[table][column])).most_common()) for table, column in _NAMED_BY.items()
+        table: dict(Counter(name for name in study.tables[table][column] if name is not None).most_common())
+        for table, column in _NAMED_BY.items()
     }
     return Summary(str(study.root), patients, names, group_problems(study.problems), _lacking(patients))
 

@@ -174,13 +174,17 @@ def _numbers(cells: pa.StringArray, column: Column, rows: Rows, factor: float) -
 
 
 def _within(values: np.ndarray, cells: pa.StringArray, column: Column, rows: Rows) -> np.ndarray:
-    unit = f" {column.unit}" if column.unit else ""
     low = -np.inf if column.minimum is None else column.minimum
     high = np.inf if column.maximum is None else column.maximum
-    limits = f"outside the limits of this column ({low:g} to {high:g}{unit}): a slip, or another unit or scale."
+    limits = f"outside the limits of this column ({_range(low, high, column.unit)}): a slip, or another unit or scale."
     beyond = (values < low) | (values > high)
     _reject(beyond, column, rows, lambda row: f'"{cells[row].as_py()[:20]}" is {limits}')
     return np.where(beyond, np.nan, values)
+
+
+def _range(low: float, high: float, unit: str) -> str:
+    words = f"{low:g} or more" if np.isinf(high) else f"{high:g} or less" if np.isinf(low) else f"{low:g} to {high:g}"
+    return f"{words} {unit}".removesuffix(" point").rstrip()
 
 
 def _reject(wrong: np.ndarray, column: Column, rows: Rows, reason: Callable[[int], str]) -> None:
