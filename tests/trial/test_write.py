@@ -114,7 +114,7 @@ def test_truth_comes_back_as_it_was(study: tuple[Cohort, Path]) -> None:
     assert truth[who, "p", None, None, None] == pytest.approx(cohort.person.p[i], rel=1e-5)
     assert truth["cohort", "mechanism.dual", None, None, None] == 1.0
     assert truth["cohort", "params.b.crp", None, None, None] == pytest.approx(0.1)
-    assert truth["cohort", "params.l_f.hdrs24", None, None, None] == -22
+    assert truth["cohort", "params.l_f.hdrs24", None, None, None] == -19
     assert truth[who, "arm", None, None, None] == cohort.people.arm[i]
     at_risk = {key[0] for key in truth if key[1] == "relapse"}
     assert at_risk == {
