@@ -93,6 +93,16 @@ def test_longitudinal_without_its_base_uses_its_own_head_size_and_says_so(tmp_pa
     assert session.problems[-1].action == "used"
 
 
+def test_newest_of_two_versions_is_used(tmp_path):
+    for folder, version in (("freesurfer-7.3", "7.3.2"), ("freesurfer-10", "10.0.0"), ("freesurfer-8", "8.1.0")):
+        path = tmp_path / "derivatives" / folder / "sub-01_ses-a" / "stats" / "aseg.stats"
+        path.parent.mkdir(parents=True)
+        path.write_text(aseg(version=version))
+    session = load(tmp_path)
+    assert [found.pipeline.version for found in session.morphometry] == ["10.0.0"]
+    assert [problem.action for problem in session.problems] == ["set_aside", "set_aside"]
+
+
 @pytest.mark.parametrize(
     ("stamp", "header", "version"),
     [

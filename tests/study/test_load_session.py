@@ -266,9 +266,9 @@ def test_study_without_a_description_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("file", "said"),
     [
-        ("xcp_d/sub-01/ses-a/func/sub-01_ses-a_task-rest_desc-denoised_bold.nii.gz", "Run XCP-D with atlases"),
-        ("fmriprep/sub-01/ses-a/func/sub-01_ses-a_task-rest_desc-preproc_bold.nii.gz", "Run XCP-D on them"),
-        ("qsirecon/sub-01/ses-a/dwi/sub-01_ses-a_desc-brain_mask.nii.gz", "connectivity"),
+        ("xcp_d/sub-01/ses-a/func/sub-01_ses-a_task-rest_desc-denoised_bold.json", "Run XCP-D with atlases"),
+        ("fmriprep/sub-01/ses-a/func/sub-01_ses-a_task-rest_desc-preproc_bold.json", "Run XCP-D on them"),
+        ("qsirecon/sub-01/ses-a/dwi/sub-01_ses-a_desc-preproc_dwi.json", "connectivity"),
         ("freesurfer/sub-01_ses-a/stats/wmparc.stats", "recon-all"),
     ],
 )
@@ -283,7 +283,7 @@ def test_a_program_from_which_nothing_is_measured_is_reported(tmp_path, file, sa
 
 
 def test_anatomy_alone_is_no_loss_of_function(tmp_path):
-    path = tmp_path / "derivatives/xcp_d/sub-01/ses-a/anat/sub-01_ses-a_desc-preproc_T1w.nii.gz"
+    path = tmp_path / "derivatives/xcp_d/sub-01/ses-a/anat/sub-01_ses-a_desc-preproc_T1w.json"
     path.parent.mkdir(parents=True)
     path.touch()
     assert load_session(tmp_path, visit(tmp_path)).problems == ()

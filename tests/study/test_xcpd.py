@@ -244,7 +244,8 @@ def test_repetition_time_from_any_sidecar(tmp_path, sidecars, expected):
     study = Study(tmp_path)
     series = study.series(signals())
     (tmp_path / "derivatives" / "fmriprep").mkdir()
-    (tmp_path / "derivatives" / "fmriprep" / "dataset_description.json").write_text("{}")
+    description = {"GeneratedBy": [{"Name": "fMRIPrep", "Version": "24.1.1"}]}
+    (tmp_path / "derivatives" / "fmriprep" / "dataset_description.json").write_text(json.dumps(description))
     for name, content in sidecars.items():
         path = series.with_suffix(".json") if name == "series" else study.func / name
         path = tmp_path / name[1:] if name.startswith("/") else path
@@ -382,6 +383,17 @@ def test_settings_that_change_values(tmp_path):
         "smoothing_fwhm_mm": "6",
         "motion_filter": "no",
     }
+
+
+def test_a_bad_sidecar_loses_its_own_setting_only(tmp_path):
+    study = Study(tmp_path)
+    study.series(signals())
+    study.motion(np.zeros(40))
+    study.write("sub-01_ses-a_task-rest_design.tsv", b"\xff")
+    study.write("sub-01_ses-a_task-rest_space-fsLR_den-91k_desc-denoised_bold.json", "[]")
+    session = study.load()
+    assert set(session.runs[0].pipeline.settings) == {"level", "space", "fd_threshold_mm", "motion_filter"}
+    assert len(session.problems) == 2
 
 
 def test_no_outliers_file_means_no_censoring(tmp_path):

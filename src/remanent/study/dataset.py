@@ -71,7 +71,11 @@ def describe(folder: Path, relative: str, *, described: bool, people: bool) -> t
     if kind is None:
         return None, []
     upstream = "; ".join(f"{n} {v}" for n, v in makers[1:])
-    return Dataset(kind, Pipeline(name or _NAMES[kind], version, {"upstream": upstream} if upstream else {})), []
+    dataset = Dataset(kind, Pipeline(name or _NAMES[kind], version, {"upstream": upstream} if upstream else {}))
+    if version != UNKNOWN_VERSION or not people or kind == "freesurfer":
+        return dataset, []
+    problem = f"This file states no GeneratedBy with Name and Version, {_NOT_RULED_OUT}"
+    return dataset, [Problem(f"{relative}/dataset_description.json", None, "GeneratedBy", problem, "used")]
 
 
 def _undescribed(kind: Kind | None) -> Dataset | None:

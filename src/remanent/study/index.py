@@ -1,7 +1,8 @@
 """The index of a study's derivatives: one pass, names split into BIDS entities, files grouped by scan visit.
 
-Nothing is opened but each dataset's dataset_description.json. Symbolic links are followed once: a folder reached a
-second time, or a link that leads back to where it stands, is reported and not entered.
+Nothing is opened but each dataset's dataset_description.json. Images, pages and figures are no part of it: only tables,
+matrices and sidecars are, which a reader may open. Symbolic links are followed once: a folder reached a second time, or
+a link that leads back to where it stands, is reported and not entered.
 """
 
 import os
@@ -9,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from remanent._errors import Action, Problem
@@ -22,6 +24,7 @@ _FREESURFER_FOLDERS = frozenset({"stats", "mri", "scripts"})
 _FREESURFER_TEMPLATES = ("fsaverage", "cvs_avg", "bert", "V1_average", "lh.EC_average", "rh.EC_average")
 _MEASURES = frozenset({"timeseries", "relmat", "conmat", "connectivity"})
 _TABLES = frozenset({".tsv", ".csv", ".mat", ".txt"})
+_OPENED = (*_TABLES, ".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +92,13 @@ def split_name(name: str) -> tuple[dict[str, str], str, str]:
     stem, dot, extension = name.partition(".")
     tokens = stem.split("_")
     suffix = "" if "-" in tokens[-1] else tokens.pop()
-    entities = {}
-    for token in tokens:
-        key, _, value = token.partition("-")
-        entities[key] = value
-    return entities, suffix, dot + extension
+    return dict(map(_entity, tokens)), suffix, dot + extension
+
+
+@lru_cache(maxsize=4096)  # names of one study share their entities
+def _entity(token: str) -> tuple[str, str]:
+    key, _, value = token.partition("-")
+    return key, value
 
 
 def index_study(root: Path, participants: Sequence[str] = ()) -> Index:
@@ -197,6 +202,8 @@ class _Scan:
         return (sub, ses) if one_visit else (sub, "")
 
     def _add(self, folder: _Folder, name: str, dataset: Dataset) -> None:
+        if not name.endswith(_OPENED):
+            return
         entities, suffix, extension = split_name(name)
         sub, ses = entities.get("sub"), entities.get("ses", "")
         path = f"{folder.relative}/{name}"

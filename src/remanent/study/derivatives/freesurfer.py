@@ -14,7 +14,7 @@ import numpy as np
 from remanent._errors import Problem
 from remanent.study.dataset import UNKNOWN_VERSION
 from remanent.study.derivatives.files import RefusedError, read_text
-from remanent.study.derivatives.gates import Gate, known_errors
+from remanent.study.derivatives.gates import Gate, known_errors, version_number
 from remanent.study.index import DerivativeFile
 from remanent.study.session import Morphometry, Pipeline
 
@@ -90,7 +90,11 @@ def read_freesurfer(
         one, faults = _read_subject(root, folder, subjects[folder], subjects.get(base, {}), gates)
         problems += faults
         found += [] if one is None else [one]
-    return found, problems
+    found.sort(key=lambda one: version_number(one.pipeline.version), reverse=True)
+    for other in found[1:]:
+        why = f"This is another processing of {found[0].source}, whose version is the newest and which is used."
+        problems.append(Problem(other.source, None, "", why, "set_aside"))
+    return found[:1], problems
 
 
 def _read_subject(

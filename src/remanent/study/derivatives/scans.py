@@ -1,6 +1,6 @@
 """One BOLD run's frames as XCP-D leaves them: motion, censoring, repetition time, quality, and the settings in use."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,31 +125,53 @@ def repetition_time(sidecars: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[
     return None, problems
 
 
-def settings(root: Path, scan: Scan) -> Iterator[tuple[str, str]]:
-    """The settings that change values, as far as the run's files tell them; a setting they do not tell is absent.
-
-    ``gsr`` (yes, no), ``nuisance`` (acompcor, aroma, signals), ``n_regressors``, ``fd_threshold_mm`` (0: no censoring),
-    ``bandpass_hz``, ``motion_filter``, ``smoothing_fwhm_mm`` (of the smoothed maps; parcel series are not smoothed).
-    """
+def _nuisance(root: Path, scan: Scan) -> Mapping[str, str]:
+    """``gsr`` (yes, no), ``nuisance`` (acompcor, aroma, signals) and ``n_regressors``, from the design's columns."""
     design = scan.path("design")
-    if design is not None:
-        yield from _regressors(_header(root, design))
-    if scan.path("outliers") is not None:
-        threshold = _threshold(_sidecar(root, scan, "outliers_sidecar"))
-        if threshold is not None:
-            yield "fd_threshold_mm", f"{threshold:g}"
-    elif scan.path("motion") is not None:
-        yield "fd_threshold_mm", "0"  # XCP-D writes outliers only where it censors
+    if design is None:
+        return {}
+    columns = {name.strip().split("_hash-")[0] for name in _header(root, design).split("\t")}
+    names = columns - {"intercept", "linear_trend", ""}
+    components = any(name.startswith(("w_comp_cor_", "c_comp_cor_", "a_comp_cor_")) for name in names)
+    aroma = any("aroma" in name.lower() for name in names)
+    return {
+        "gsr": "yes" if "global_signal" in names else "no",
+        "nuisance": "acompcor" if components else "aroma" if aroma else "signals",
+        "n_regressors": str(len(names)),
+    }
+
+
+def _censoring(root: Path, scan: Scan) -> Mapping[str, str]:
+    """``fd_threshold_mm``; 0 where there is motion and no outliers, because XCP-D writes outliers only where it censors."""
+    if scan.path("outliers") is None:
+        return {} if scan.path("motion") is None else {"fd_threshold_mm": "0"}
+    threshold = _threshold(_sidecar(root, scan, "outliers_sidecar"))
+    return {} if threshold is None else {"fd_threshold_mm": f"{threshold:g}"}
+
+
+def _filtering(root: Path, scan: Scan) -> Mapping[str, str]:
+    """``bandpass_hz``, e.g. ``0.01-0.08``; an open end is left out."""
     bandpass = _bandpass(_sidecar(root, scan, "bold_sidecar"))
-    if bandpass:
-        yield "bandpass_hz", bandpass
+    return {"bandpass_hz": bandpass} if bandpass else {}
+
+
+def _smoothing(root: Path, scan: Scan) -> Mapping[str, str]:
+    """``smoothing_fwhm_mm`` of the smoothed maps; parcel series are not smoothed."""
     fwhm = _positive(_sidecar(root, scan, "smoothed_sidecar").get("FWHM"))
-    if fwhm:
-        yield "smoothing_fwhm_mm", f"{fwhm:g}"
-    if "motion" in scan.files:
-        motion = scan.files["motion"]
-        filtered = motion.entities.get("desc") == "filtered" or "_filtered" in _header(root, motion.path)
-        yield "motion_filter", "yes" if filtered else "no"
+    return {"smoothing_fwhm_mm": f"{fwhm:g}"} if fwhm else {}
+
+
+def _motion_filter(root: Path, scan: Scan) -> Mapping[str, str]:
+    """``motion_filter`` (yes, no): whether breathing was filtered out of the motion that censoring rests on."""
+    if "motion" not in scan.files:
+        return {}
+    motion = scan.files["motion"]
+    filtered = motion.entities.get("desc") == "filtered" or "_filtered" in _header(root, motion.path)
+    return {"motion_filter": "yes" if filtered else "no"}
+
+
+# The settings that change values, as far as a run's files tell them; one that they do not tell is absent.
+SETTINGS = (_nuisance, _censoring, _filtering, _smoothing, _motion_filter)
 
 
 def _header(root: Path, file: str) -> str:
@@ -161,15 +183,6 @@ def _sidecar(root: Path, scan: Scan, role: str) -> Mapping[str, Any]:
     return {} if path is None else read_json(root, path)
 
 
-def _regressors(header: str) -> Iterator[tuple[str, str]]:
-    names = {name.strip().split("_hash-")[0] for name in header.split("\t")} - {"intercept", "linear_trend", ""}
-    yield "gsr", "yes" if "global_signal" in names else "no"
-    components = [name for name in names if name[:11] in {"w_comp_cor_", "c_comp_cor_", "a_comp_cor_"}]
-    aroma = [name for name in names if "aroma" in name.lower()]
-    yield "nuisance", "acompcor" if components else "aroma" if aroma else "signals"
-    yield "n_regressors", str(len(names))
-
-
 def _threshold(sidecar: Mapping[str, Any]) -> float | None:
     """The motion limit (mm): under the column's name from 0.5 on, or at the top."""
     for key, value in sidecar.items():
@@ -179,7 +192,7 @@ def _threshold(sidecar: Mapping[str, Any]) -> float | None:
 
 
 def _bandpass(sidecar: Mapping[str, Any]) -> str:
-    """Pass band (Hz) from ``SoftwareFilters``, e.g. ``0.01-0.08``; an open end is left out."""
+    """Pass band (Hz) from ``SoftwareFilters``."""
     filters = sidecar.get("SoftwareFilters")
     if not isinstance(filters, Mapping):
         return ""

@@ -28,6 +28,7 @@ from remanent.study.derivatives.fmriprep import confounds_by_source, read_confou
 from remanent.study.derivatives.gates import Gate, Version, known_errors, version_number
 from remanent.study.derivatives.parcels import ParcelSeries, read_coverage, read_relmat, read_series
 from remanent.study.derivatives.scans import (
+    SETTINGS,
     Scan,
     join_quality,
     read_motion,
@@ -35,7 +36,6 @@ from remanent.study.derivatives.scans import (
     read_quality,
     repetition_time,
     role_of,
-    settings,
 )
 from remanent.study.index import DerivativeFile
 from remanent.study.session import Pipeline, Run
@@ -81,9 +81,13 @@ class _Reading:
             try:
                 self.done[call] = read(self.root, *arguments)
             except RefusedError as refusal:
-                self.problems.append(refusal.problem)
+                self.report(refusal.problem)
                 self.done[call] = None
         return self.done[call]
+
+    def report(self, problem: Problem) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
 def read_xcpd(
@@ -167,7 +171,7 @@ def _read_newest(reading: _Reading, versions: Mapping[_Key, _Units]) -> list[Run
         paths = [file.path for unit in versions[joined].values() for role, file in unit.items() if role != "coverage"]
         if paths:
             why = f"This is another processing of {runs[0].source}, which is used; the same frames do not count twice."
-            reading.problems.append(Problem(min(paths), None, "", why, "set_aside"))
+            reading.report(Problem(min(paths), None, "", why, "set_aside"))
     return runs
 
 
@@ -240,10 +244,11 @@ def _pipeline(reading: _Reading, file: DerivativeFile, key: _Key, scan: Scan, *,
         known["space"] = key.space
     if key.hash:
         known["configuration"] = key.hash
-    try:
-        known.update(settings(reading.root, scan))
-    except RefusedError as refusal:
-        reading.problems.append(replace(refusal.problem, action="used"))
+    for told in SETTINGS:
+        try:
+            known.update(told(reading.root, scan))
+        except RefusedError as refusal:
+            reading.report(refusal.problem)
     return replace(file.pipeline, settings=known)
 
 
@@ -252,7 +257,7 @@ def _doubts(reading: _Reading, source: str, pipeline: Pipeline) -> tuple[str, ..
     errors = known_errors(pipeline, "function", reading.gates)
     for gate in errors:
         made = f"Made by {pipeline.name} {pipeline.version}."
-        reading.problems.append(Problem(source, None, "", f"{made} {gate.sentence}", gate.action))
+        reading.report(Problem(source, None, "", f"{made} {gate.sentence}", gate.action))
     return None if any(gate.action == "refused" for gate in errors) else tuple(gate.sentence for gate in errors)
 
 
@@ -274,7 +279,7 @@ def _frames(
         f"This series has {n_frames} frames, but {outliers} keeps {int(kept.sum())} of {len(kept)}: it is neither "
         "censored nor interpolated by it, so its frames have no place in time. Take both from one run of XCP-D"
     )
-    reading.problems.append(Problem(source, None, "", f"{why}.", "refused"))
+    reading.report(Problem(source, None, "", f"{why}.", "refused"))
     return None, None
 
 
@@ -313,7 +318,7 @@ def _aligned(
         return None if matrix is None else matrix[1]
     if set(matrix[0]) != set(labels):
         why = "This matrix names other parcels than the series of the same run; the series is used alone."
-        reading.problems.append(Problem(file, None, "", why, "set_aside"))
+        reading.report(Problem(file, None, "", why, "set_aside"))
         return None
     order = np.array([matrix[0].index(label) for label in labels])
     return matrix[1][np.ix_(order, order)]
@@ -347,7 +352,7 @@ def _motion(reading: _Reading, file: DerivativeFile, scan: Scan, n_full: int | N
         why = (
             f"Motion has {len(fd_mm)} volumes, the run {n_full}; which belong together is not known, so it is not used."
         )
-        reading.problems.append(Problem(motion, None, "", why, "set_aside"))
+        reading.report(Problem(motion, None, "", why, "set_aside"))
         return None
     return np.nan_to_num(fd_mm, nan=0.0)
 
