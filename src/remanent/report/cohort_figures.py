@@ -81,7 +81,7 @@ def plot_holds(cohort: CohortView) -> Figure:
     axis.hlines(
         y, [hold.lower for hold in holds], [hold.upper for hold in holds], color=theme.GREEN, linewidth=1.8 * scale
     )
-    theme.points(axis, [hold.mean for hold in holds], y, "s", 4.5 * scale, theme.GREEN, edge="white")
+    theme.points(axis, [hold.mean for hold in holds], y, "s", 4.5 * scale, theme.INK, edge="white")
     axis.set_xticks(ticks, [f"{100 * p:.0f} %" for p in ticks])
     axis.set_xlabel(
         f"Probability of no relapse within {span_label(cohort.horizon_days)} if all drugs were withdrawn", fontsize=9
