@@ -326,6 +326,16 @@ def test_concatenation_takes_coverage_and_quality_from_its_runs(tmp_path):
     assert run.kept.sum() == 50
 
 
+def test_concatenation_is_known_by_the_motion_of_its_runs(tmp_path):
+    study = Study(tmp_path)
+    study.matrix(correlations(signals()))
+    study.motion(np.zeros(20), run="_run-01")
+    study.motion(np.zeros(20), run="_run-02")
+    (run,) = study.load().runs
+    assert run.pipeline.settings["level"] == "concatenated"
+    assert "writes zeros" in run.doubts[0]
+
+
 def test_concatenation_is_read_where_no_run_can_be(tmp_path):
     study, values = Study(tmp_path), signals()
     study.write(study.path("series", "_run-01"), "")

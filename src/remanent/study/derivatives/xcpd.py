@@ -61,7 +61,11 @@ class _Key:
     @property
     def joined(self) -> "_Key":
         """The same for the session's runs joined together."""
-        return replace(self, source=frozenset(item for item in self.source if item[0] not in _PER_RUN))
+        return replace(self, source=_joined(self.source))
+
+
+def _joined(source: Source) -> Source:
+    return frozenset(item for item in source if item[0] not in _PER_RUN)
 
 
 @dataclass(slots=True)
@@ -177,19 +181,25 @@ def _read_newest(reading: _Reading, versions: Mapping[_Key, _Units]) -> list[Run
 
 def _read_level(reading: _Reading, joined: _Key, units: _Units) -> list[Run]:
     """Read the runs of one session on one atlas; where none has a usable series, the joined files, then matrices."""
-    runs = sorted((key for key in units if key != joined), key=lambda key: sorted(key.source))
-    several = len(runs) > 0
-    with_series = [key for key in runs if "series" in units[key]]
-    with_matrix = [key for key in runs if "matrix" in units[key] and key not in with_series]
+    runs = _runs(reading, joined, units)
+    with_series = [key for key in runs if "series" in units.get(key, {})]
+    with_matrix = [key for key in runs if "matrix" in units.get(key, {}) and key not in with_series]
     for candidates in (with_series, [joined] if joined in units else [], with_matrix):
         found = []
         for key in candidates:
-            parts = runs if several and key == joined else [key]
-            run = _read_run(reading, key, units[key], [(part, units[part]) for part in parts])
+            parts = runs if runs and key == joined else [key]
+            run = _read_run(reading, key, units[key], [(part, units.get(part, {})) for part in parts])
             found += [] if run is None else [run]
         if found:
             return found
     return []
+
+
+def _runs(reading: _Reading, joined: _Key, units: _Units) -> list[_Key]:
+    """The runs that `joined` joins, by their parcel files or by their motion alone; none if it is a run itself."""
+    moved = {source for dataset, source, _ in reading.scans if dataset == joined.dataset}
+    sources = {key.source for key in units} | {source for source in moved if _joined(source) == joined.source}
+    return [replace(joined, source=source) for source in sorted(sources - {joined.source}, key=sorted)]
 
 
 def _read_run(
