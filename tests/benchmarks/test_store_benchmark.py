@@ -8,7 +8,7 @@ import pytest
 
 from remanent.study import schema
 from remanent.study.store import Record
-from remanent.study.tables import Study, Table
+from remanent.study.table import Study, Table
 
 PATIENTS, RATINGS = 500, 1040
 FILE = "phenotype/ema.tsv"

@@ -49,6 +49,8 @@ def claim(out: Path, study: Path) -> None:
         raise InputError("OUT holds something else", where=str(out), why="Nothing is overwritten.", do=CHOOSE)
     try:
         out.mkdir(parents=True, exist_ok=True)
+        for stale in out.rglob(".*.tmp"):  # of a run that was killed while it wrote
+            stale.unlink()
     except OSError as error:
         raise InputError(f"cannot be made: {error.strerror}", where=str(out), do=CHOOSE) from error
     if not is_ours(out):

@@ -25,9 +25,9 @@ from remanent.study.record.intake import as_table, put_file, put_problems, sourc
 from remanent.study.record.merge import Source, merge
 from remanent.study.record.metadata import ARTIFACT, FILE, META, ROWS, SPECS
 from remanent.study.record.proof import find_faults
-from remanent.study.record.rows import Rows, decode, digest, encode
+from remanent.study.record.rows import NOTHING, decode, digest, encode
 from remanent.study.record.upgrade import bring_up_to_date
-from remanent.study.tables import Study, Table
+from remanent.study.table import Study, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,15 @@ class Record:
             return {name: _read(connection, name) for name in schema.INPUT}
 
     def put_features(
-        self, participant_id: str, session_id: str, day: float, features: Sequence[Any], source_hash: str
+        self,
+        participant_id: str,
+        session_id: str,
+        day: float,
+        features: Sequence[Any],
+        source_hash: str,
+        problems: Sequence[Problem] = (),
     ) -> None:
-        """Store what was measured in one session, in place of what was there.
+        """Store what was measured in one session, and the problems met, in place of what was there.
 
         Parameters
         ----------
@@ -168,8 +174,10 @@ class Record:
             "usable": [bool(f.usable) for f in features],
             "reason": [f.reason or None for f in features],
         }
-        key = session_key(participant_id, session_id)
-        self._put("features", key, as_table("features", columns), source_hash)
+        key, rows = session_key(participant_id, session_id), encode(as_table("features", columns))
+        with self._writing() as (connection, chain):
+            merge(connection, chain, Source("features", key, source_hash), rows)
+            put_problems(connection, chain, f"measure {key}", problems)
 
     def has_features(self, key: str, source_hash: str) -> bool:
         """Whether the session `key` (`session_key`) was measured from exactly this source."""
@@ -179,10 +187,12 @@ class Record:
 
     def keep_features(self, keys: Iterable[str]) -> int:
         """Close the features of sessions not among `keys`, whose scans are gone from the study; how many these are."""
+        closed = 0
         with self._writing() as (connection, chain):
-            gone = sources(connection, "features") - set(keys)
-            empty = Rows([], [], [], [])
-            return sum(bool(merge(connection, chain, Source("features", key, None), empty)) for key in sorted(gone))
+            for key in sorted(sources(connection, "features") - set(keys)):
+                closed += bool(merge(connection, chain, Source("features", key, None), NOTHING))
+                put_problems(connection, chain, f"measure {key}", ())
+        return closed
 
     def features(self) -> Table:
         """Current features of every session; `z` is missing, `usable` boolean."""
@@ -192,7 +202,9 @@ class Record:
         """Store a results table (one of `schema.OUTPUT`) in place of the former one."""
         if name not in schema.OUTPUT:
             raise UsageError(f"{name} is no results table", do=f"Use one of {', '.join(schema.OUTPUT)}.")
-        self._put(name, name, as_table(name, columns), None)
+        rows = encode(as_table(name, columns))
+        with self._writing() as (connection, chain):
+            merge(connection, chain, Source(name, name, None), rows)
 
     def put_problems(self, stage: str, problems: Sequence[Problem]) -> None:
         """Store the problems of a stage (``read``, ``measure``, ...) in place of those of its former run."""
@@ -227,11 +239,15 @@ class Record:
         return read_arrays(path)
 
     def put_files(self, paths: Iterable[Path]) -> None:
-        """Refer to files in OUT by their hash, so that `verify` notices a change."""
+        """Note the hash of OUT's result files, all of them, so that `verify` sees a change; draws are noted already."""
         folder = self._out()
+        given = {path.relative_to(folder).as_posix(): path for path in paths}
         with self._writing() as (connection, chain):
-            for path in paths:
-                put_file(connection, chain, path.relative_to(folder).as_posix(), folder, path)
+            for name, path in given.items():
+                put_file(connection, chain, name, folder, path)
+            for name in sorted(sources(connection, ARTIFACT.name) - given.keys()):
+                if not name.startswith("draws/"):
+                    merge(connection, chain, Source(ARTIFACT.name, name, None), NOTHING)
 
     def audit(self, action: str, subject: str, detail: Detail) -> int:
         """Add an entry to the audit and return its number. Participant ids are hashed; give no patient values."""
@@ -269,11 +285,6 @@ class Record:
                 (hashes,) = database.by_column(connection, select(columns.row_hash).where(columns.row_closed.is_(None)))
                 total.update(f"{name} {digest(hashes)}\n".encode())
         return total.hexdigest()
-
-    def _put(self, name: str, key: str, table: Table, sha256: str | None) -> None:
-        rows = encode(table)
-        with self._writing() as (connection, chain):
-            merge(connection, chain, Source(name, key, sha256), rows)
 
     def _out(self) -> Path:
         if self._folder is None:

@@ -9,7 +9,7 @@ import pytest
 
 from remanent._errors import Problem
 from remanent.study import schema
-from remanent.study.tables import Study, Table
+from remanent.study.table import Study, Table
 
 Cells = Sequence[str | float | None]
 

@@ -176,6 +176,9 @@ def test_out_is_claimed_once_and_known_again(tmp_path, study):
     for _ in range(2):
         outputs.claim(out, study)
         assert outputs.is_ours(out)
+        (out / ".features.tsv.77.tmp").write_text("half a ta")
+    outputs.claim(out, study)
+    assert sorted(path.name for path in out.iterdir()) == [".bidsignore", "dataset_description.json"]
     (out / "dataset_description.json").write_text("{")
     with pytest.raises(InputError, match="holds something else"):
         outputs.claim(out, study)

@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,3 +167,18 @@ def test_every_table_is_strict_and_guarded(path):
 def test_strict_tables_refuse_a_wrong_type(path):
     with pytest.raises(sqlite3.IntegrityError, match="cannot store TEXT"):
         execute(path, "INSERT INTO ema (day, row_file, row_line, row_hash, row_opened) VALUES ('soon', 1, 1, x'00', 1)")
+
+
+def test_the_questions_of_the_documentation_have_answers(tmp_path, study_of):
+    text = (Path(__file__).parents[3] / "docs/record.md").read_text(encoding="utf-8")
+    queries = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    rating = {"phenotype/hdrs17.tsv": [("sub-01", 0.0, "hdrs17", 20.0)], "phenotype/ema.tsv": ROWS_1}
+    with Record.open(tmp_path) as record:
+        record.ingest(study_of(rating))
+        record.ingest(study_of(rating | {"phenotype/hdrs17.tsv": [("sub-01", 0.0, "hdrs17", 12.0)]}))
+        fourth = record.table("ema", as_of=4)
+    with closing(sqlite3.connect(tmp_path / "study.sqlite")) as raw:
+        current, withdrawn, past = (raw.execute(query).fetchall() for query in queries)
+    assert [row[:5] for row in current] == [(0.0, "hdrs17", 12.0, "phenotype/hdrs17.tsv", 2)]
+    assert [row[:3] for row in withdrawn] == [("sub-01", 0.0, 20.0)]
+    assert len(past) == len(fourth) == 2

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from remanent._errors import InputError, Problem, UsageError
 from remanent.study import schema
 from remanent.study.store import IngestSummary, Record, session_key
-from remanent.study.tables import Study, Table
+from remanent.study.table import Study, Table
 
 EMA = "phenotype/ema.tsv"
 ROWS = [("sub-01", 1.25, "mood", 3.0), ("sub-01", 2.0, "mood", 4.0), ("sub-02", 1.0, "mood", 5.0)]
@@ -188,13 +188,17 @@ def test_features_are_resumable_and_replaceable(record):
     assert np.isnan(table["z"]).all()
     record.put_features("sub-01", "ses-1", -3.0, measured[:1], "h2")
     assert len(record.features()) == 1
+    problem = Problem("sub-02/x.tsv", None, "", "truncated", "set_aside")
+    record.put_features("sub-01", "ses-1", -3.0, measured[:1], "h2", [problem])
     record.put_features("sub-02", "ses-1", np.nan, [], "h3")
     assert record.has_features(
         session_key("sub-02", "ses-1"), "h3"
     )  # nothing could be measured: known, not tried again
+    assert record.problems() == (problem,)
     assert record.keep_features([session_key("sub-02", "ses-1")]) == 1
     assert not record.has_features(key, "h2")
     assert len(record.features()) == 0
+    assert record.problems() == ()
     assert record.verify() == []
 
 
@@ -217,6 +221,21 @@ def test_results_problems_and_draws(record, tmp_path):
         record.put_results("ema", {})
     with pytest.raises(UsageError):
         record.put_draws("../escape", draws)
+
+
+def test_result_files_are_the_ones_given_last(record, tmp_path):
+    pages = [tmp_path / "out" / f"sub-{i}.html" for i in (1, 2)]
+    for page in pages:
+        page.write_text("x")
+    record.put_files(pages)
+    record.put_draws("posterior", {"lp": np.zeros(2)})
+    pages[1].unlink()
+    assert record.verify() == ["sub-2.html: the file is missing"]
+    record.put_files(pages[:1])
+    assert record.verify() == []
+    pages[0].write_text("y")
+    assert record.verify() == ["sub-1.html: the file was changed after it was written"]
+    assert len(record.draws("posterior")) == 1
 
 
 def test_changed_draws_are_not_used(record):

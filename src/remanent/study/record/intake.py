@@ -14,7 +14,7 @@ from remanent.study.record.files import file_sha256
 from remanent.study.record.merge import Change, Source, merge
 from remanent.study.record.metadata import ARTIFACT, FILE, ROWS, SPECS
 from remanent.study.record.rows import Rows, clean, encode
-from remanent.study.tables import Study, Table
+from remanent.study.table import Study, Table
 
 
 def take_in(connection: Connection, chain: Chain, study: Study, only: frozenset[str] | None) -> dict[str, list[Change]]:

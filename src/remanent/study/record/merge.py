@@ -60,6 +60,8 @@ def merge(connection: Connection, chain: Chain, source: Source, rows: Rows) -> C
     known = connection.execute(
         select(FILE).where(FILE.c.table_name == source.table, FILE.c.path == source.path)
     ).one_or_none()
+    if known is None and source.sha256 is None and not len(rows):
+        return Change()
     content = _content(rows)
     if known and (known.sha256, known.content) == (source.sha256, content):
         return Change()

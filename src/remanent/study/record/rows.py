@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from remanent.study.schema import Column, TableSpec
-from remanent.study.tables import Table
+from remanent.study.table import Table
 
 Value = str | float | int | None
 
@@ -53,6 +53,9 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.line)
+
+
+NOTHING = Rows([], [], [], [])
 
 
 def content_hash(text: str) -> bytes:
