@@ -30,6 +30,8 @@ def bring_up_to_date(opened: Engine, author: Author, path: Path | None, migratio
         found = version(connection)
     if found == wanted:
         return
+    if found is not None and found.split("-")[0] > newest(migrations):
+        raise InputError(_NEWER, why=f"Its tables are {found}, here {wanted}.", do="Install the newer version.")
     if found is not None and path is not None:
         _back_up(opened, path.with_suffix(f".before-{wanted}.sqlite"))
     loose = engine(opened.url, 60, foreign_keys=False)  # a table that SQLite rebuilds is dropped on the way
@@ -69,6 +71,8 @@ def shape() -> str:
 def _upgrade(connection: Connection, author: Author, versions: tuple[str | None, str], migrations: Path) -> None:
     from alembic import command
     from alembic.config import Config
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
 
     found, wanted = versions
     config = Config()
@@ -76,15 +80,13 @@ def _upgrade(connection: Connection, author: Author, versions: tuple[str | None,
     config.attributes["connection"] = connection
     if found is None:
         METADATA.create_all(connection)
-        command.stamp(config, "head")
+        MigrationContext.configure(connection).stamp(ScriptDirectory.from_config(config), "head")
         values = {"salt": secrets.token_hex(32), "head": "", "shape": shape()}
         connection.execute(META.insert(), [{"key": key, "value": value} for key, value in values.items()])
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
     else:
         _unguard(connection)
-        if found.split("-")[0] > newest(migrations):
-            raise InputError(_NEWER, why=f"Its tables are {found}, here {wanted}.", do="Install the newer version.")
         command.upgrade(config, "head")
         _add_missing(connection)
         connection.execute(META.update().where(META.c.key == "shape").values(value=shape()))
