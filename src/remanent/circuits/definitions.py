@@ -64,6 +64,8 @@ class Definitions:
     volumes: Mapping[str, tuple[str, str]]
     thickness: Mapping[str, str]
     scan_rescan: Mapping[str, Sourced]
+    norm_prior: Mapping[str, Sourced]
+    reliability: Mapping[str, Sourced]
     weight_scales: Mapping[str, WeightScale]
     length_measures: tuple[str, ...]
     frontolimbic: Mapping[str, tuple[str, ...]]
@@ -101,6 +103,8 @@ def definitions() -> Definitions:
         volumes={name: (left, right) for name, (left, right) in structure["volumes"].items()},
         thickness=structure["thickness"],
         scan_rescan=_sourced(structure["scan_rescan"]),
+        norm_prior=_sourced(raw["norm_prior"]),
+        reliability=_sourced(raw["reliability"]),
         weight_scales={
             name: WeightScale(float(scale["scale"]), float(scale.get("mu_scale", scale["scale"])))
             for name, scale in connectome["measures"].items()
