@@ -31,7 +31,7 @@ from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, to_params
 
 PRIOR = np.full(len(MECHANISMS), 1 / len(MECHANISMS))
 EFFECTS = ("passive", "active")
-_GAIN = ("p", "a_factor")
+_GAIN = ("p", "a_ratio")
 # Mechanism pairs that differ in one effect only: _PAIR[effect][other effect absent, present] = (without, with).
 _PAIR = (((0, 1), (2, 3)), ((0, 2), (1, 3)))
 
@@ -205,7 +205,7 @@ def _typical_effects(posterior: Posterior) -> list[np.ndarray]:
     out = []
     for fit in posterior.fits:
         theta = fit.mode.copy()
-        theta[[posterior.layout.index("p"), posterior.layout.index("a_factor")]] = 0.0
+        theta[[posterior.layout.index("p"), posterior.layout.index("a_ratio")]] = 0.0
         out.append(theta)
     return out
 

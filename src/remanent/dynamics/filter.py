@@ -17,7 +17,8 @@ from jaxtyping import Array, Float, Int
 
 from remanent.dynamics.model import AnyArray, Params, transition
 
-F, S, P_GAIN, G_F, G_S, EFFECTS = 0, 1, 2, 3, 4, 5
+F, S, P_GAIN, G_F, G_S = 0, 1, 2, 3, 4
+MOVING, INPUTS = 2, 3  # f and s move; p_i, g_f,i and g_s,i push them; every random effect is constant
 START_SD = 0.1
 _HERMITE_X, _HERMITE_W = np.polynomial.hermite.hermgauss(9)
 
@@ -65,12 +66,30 @@ class Grid(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Gaussian law of the state, with the deterministic inputs carried along: mean [state, patient], cov [state, state, patient]."""
+    """Gaussian law of the state in blocks, x = (f, s) and z the random effects, with the deterministic inputs carried along.
+
+    Attributes
+    ----------
+    mean
+        [state, patient].
+    xx, xz, zz
+        Covariance blocks; a transition leaves `zz` alone.
+    withdrawal, trace
+        w and e, [patient].
+    """
 
     mean: Float[Array, "state patient"]
-    cov: Float[Array, "state state patient"]
+    xx: Float[Array, "2 2 patient"]
+    xz: Float[Array, "2 effect patient"]
+    zz: Float[Array, "effect effect patient"]
     withdrawal: Lane
     trace: Lane
+
+    @property
+    def cov(self) -> Float[Array, "state state patient"]:
+        """The whole covariance."""
+        low = jnp.concatenate([jnp.swapaxes(self.xz, 0, 1), self.zz], 1)
+        return jnp.concatenate([jnp.concatenate([self.xx, self.xz], 1), low], 0)
 
 
 class _Inputs(NamedTuple):
@@ -79,7 +98,7 @@ class _Inputs(NamedTuple):
 
 
 class _Update(NamedTuple):
-    """One scalar update, enough to run the smoother backwards over it."""
+    """One scalar update, mean += P h gain, P -= kappa P h h' P: enough to run the smoother backwards over it."""
 
     h: Float[Array, "state patient"]
     gain: Lane
@@ -91,10 +110,10 @@ class Path(NamedTuple):
 
     predicted: Moments
     filtered: Moments
-    top: Float[Array, "step 2 5 patient"]
+    top: Float[AnyArray, "step 2 5 patient"]
     hazard: _Update
     reading: _Update
-    fixed: Lane
+    fixed: Float[AnyArray, "step patient"]
 
 
 class Smoothed(NamedTuple):
@@ -124,7 +143,7 @@ def log_likelihood(params: Params, grid: Grid) -> Lane:
 
     def body(carry: tuple[Moments, Lane], inputs: _Inputs) -> tuple[tuple[Moments, Lane], None]:
         moments, total = carry
-        _, after, gained, *_ = _step(params, moments, inputs)
+        after, gained, *_ = _update(params, _predict(params, moments, inputs)[0], inputs.step)
         return (after, total + gained), None
 
     start = _start(params, grid)
@@ -136,7 +155,7 @@ def last_state(params: Params, grid: Grid) -> Moments:
     """Filtered law of the state after each patient's last step."""
 
     def body(moments: Moments, inputs: _Inputs) -> tuple[Moments, None]:
-        return _step(params, moments, inputs)[1], None
+        return _update(params, _predict(params, moments, inputs)[0], inputs.step)[0], None
 
     return jax.lax.scan(body, _start(params, grid), _inputs(params, grid))[0]
 
@@ -145,12 +164,14 @@ def smooth(params: Params, grid: Grid) -> Smoothed:
     """Smoothed function and structure at every step (modified Bryson-Frazier, DOI 10.2514/3.1996)."""
 
     def forward(moments: Moments, inputs: _Inputs) -> tuple[Moments, Path]:
-        predicted, after, _, top, hazard, reading = _step(params, moments, inputs)
+        predicted, top = _predict(params, moments, inputs)
+        after, _, hazard, reading = _update(params, predicted, inputs.step)
         fixed = _reading(params, after, inputs.step)[1]
         return after, Path(predicted, after, top, hazard, reading, fixed)
 
     _, path = jax.lax.scan(forward, _start(params, grid), _inputs(params, grid))
-    zero = jnp.zeros_like(path.filtered.mean[0]), jnp.zeros_like(path.filtered.cov[0])
+    mean = path.filtered.mean[0]
+    zero = jnp.zeros_like(mean), jnp.zeros((len(mean), *mean.shape))
     _, (mean, var) = jax.lax.scan(_backward, zero, path, reverse=True)
     sd = jnp.sqrt(jnp.maximum(var, 0.0))
     return Smoothed(mean[:, 0], sd[:, 0], mean[:, 1], sd[:, 1], mean[:, 2], sd[:, 2], path.filtered.withdrawal)
@@ -166,10 +187,9 @@ def replicate(key: Array, params: Params, grid: Grid) -> Grid:
         predicted = _predict(params, moments, _Inputs(step, law))[0]
         h, fixed = _reading(params, predicted, step)
         expected = fixed + (h * predicted.mean).sum(0)
-        spread = _quadratic(predicted.cov, h)[1] + step.se2 + params.sigma[step.indicator] ** 2
+        spread = (_column(predicted, h) * h).sum(0) + step.se2 + params.sigma[step.indicator] ** 2
         value = expected + jnp.sqrt(spread) * z
-        drawn = _Inputs(step._replace(value=value), law)
-        return _step(params, moments, drawn)[1], value
+        return _update(params, predicted, step._replace(value=value))[0], value
 
     _, value = jax.lax.scan(body, _start(params, quiet), (_inputs(params, quiet), noise))
     return quiet._replace(value=jnp.where(grid.observed > 0, value, 0.0))
@@ -187,53 +207,87 @@ def _start(params: Params, grid: Grid) -> Moments:
     mean = jnp.concatenate([jnp.stack([0.0, 0.0, params.p, 1.0, params.mu_gs]), jnp.zeros_like(params.mu)])
     sd = jnp.concatenate([jnp.stack([START_SD, START_SD, params.sd_p, params.sd_gf, params.sd_gs]), params.sd_mu])
     zero = jnp.zeros(patients)
-    return Moments(_to_all(mean, patients), _to_all(jnp.diag(sd**2), patients), zero, zero)
+    cov = _to_all(jnp.diag(sd**2), patients)
+    return Moments(
+        _to_all(mean, patients), cov[:MOVING, :MOVING], cov[:MOVING, MOVING:], cov[MOVING:, MOVING:], zero, zero
+    )
 
 
 def _to_all(v: Array, patients: int) -> Array:
     return jnp.broadcast_to(v[..., None], (*v.shape, patients))
 
 
-def _step(params: Params, moments: Moments, inputs: _Inputs) -> tuple[Moments, Moments, Lane, Array, _Update, _Update]:
-    predicted, top = _predict(params, moments, inputs)
-    survived, log_survival, hazard = _tilt(params, predicted, inputs.step)
-    after, log_density, reading = _observe(params, survived, inputs.step)
-    return predicted, after, log_survival + log_density, top, hazard, reading
-
-
 def _predict(params: Params, moments: Moments, inputs: _Inputs) -> tuple[Moments, Float[Array, "2 5 patient"]]:
+    """Move the law: x' = Phi x + U (p_i, g_f,i, g_s,i) + push, and the top two rows [Phi U] of the transition."""
     step, (ff, fs, sf, ss, gf, gs, qff, qfs, qss) = inputs
-    mean, cov = moments.mean, moments.cov
+    mean, xz, zz = moments.mean, moments.xz, moments.zz
     zero = jnp.zeros_like(ff)
     drug = params.k_f * step.dose
-    top = jnp.stack([jnp.stack([ff, fs, gf * drug, step.ect, zero]), jnp.stack([sf, ss, gs * drug, zero, step.ect])])
+    phi = jnp.stack([jnp.stack([ff, fs]), jnp.stack([sf, ss])])
+    u = jnp.stack([jnp.stack([gf * drug, step.ect, zero]), jnp.stack([gs * drug, zero, step.ect])])
+    top = jnp.concatenate([phi, u], 1)
     push = -params.k_f * (params.b[:, None] * step.stress).sum(0)
-    moved = (top * mean[None, :EFFECTS]).sum(1) + jnp.stack([gf, gs]) * push[None]
-    rows = (top[:, :, None] * cov[None, :EFFECTS]).sum(1)
-    corner = (rows[:, None, :EFFECTS] * top[None]).sum(2)
-    corner = corner + jnp.stack([jnp.stack([qff, qfs]), jnp.stack([qfs, qss])])
-    across = rows[:, 2:]
-    cov = jnp.concatenate(
-        [jnp.concatenate([corner, across], 1), jnp.concatenate([jnp.swapaxes(across, 0, 1), cov[2:, 2:]], 1)], 0
+    moved = (top * mean[None, : MOVING + INPUTS]).sum(1) + jnp.stack([gf, gs]) * push[None]
+    to_x = (phi[:, :, None] * moments.xx[None]).sum(1) + (u[:, :, None] * jnp.swapaxes(xz[:, :INPUTS], 0, 1)[None]).sum(
+        1
     )
-    fade_w, fade_e = jnp.exp(-step.dt / params.tau_w), jnp.exp(-step.dt / params.tau_e)
-    spread = step.dt / params.tau_w
-    kept = jnp.where(spread > 1e-6, -jnp.expm1(-spread) / jnp.where(spread > 1e-6, spread, 1.0), 1.0)
-    withdrawal = moments.withdrawal * fade_w + params.omega * step.lost * kept
-    trace = moments.trace * fade_e + step.ect
-    return Moments(jnp.concatenate([moved, mean[2:]]), cov, withdrawal, trace), top
+    to_z = (phi[:, :, None] * xz[None]).sum(1) + (u[:, :, None] * zz[None, :INPUTS]).sum(1)
+    noise = jnp.stack([jnp.stack([qff, qfs]), jnp.stack([qfs, qss])])
+    xx = (to_x[:, None] * phi[None]).sum(2) + (to_z[:, None, :INPUTS] * u[None]).sum(2) + noise
+    fade = step.dt / params.tau_w
+    kept = jnp.where(fade > 1e-6, -jnp.expm1(-fade) / jnp.where(fade > 1e-6, fade, 1.0), 1.0)
+    withdrawal = moments.withdrawal * jnp.exp(-fade) + params.omega * step.lost * kept
+    trace = moments.trace * jnp.exp(-step.dt / params.tau_e) + step.ect
+    return Moments(jnp.concatenate([moved, mean[MOVING:]]), xx, to_z, zz, withdrawal, trace), top
 
 
-def _tilt(params: Params, moments: Moments, step: Grid) -> tuple[Moments, Lane, _Update]:
-    """Assumed-density update for surviving (and, at a relapse, for relapsing)."""
-    mean, var = moments.mean[F], moments.cov[F, F]
+def _update(params: Params, moments: Moments, step: Grid) -> tuple[Moments, Lane, _Update, _Update]:
+    """Survival (and a relapse), then the observation: both rank-one updates in one pass over the covariance."""
+    survived, hazard = _tilt(params, moments, step)
+    to_f = jnp.concatenate([moments.xx[F], moments.xz[F]])
+    mean = moments.mean + to_f * hazard.gain[None]
+    h, fixed = _reading(params, moments, step)
+    column = _column(moments, h) - to_f * (hazard.kappa * (h * to_f).sum(0))[None]
+    var = (h * column).sum(0) + step.se2 + params.sigma[step.indicator] ** 2
+    error = step.value - fixed - (h * mean).sum(0)
+    kappa = step.observed / var
+    log_density = -0.5 * step.observed * (jnp.log(2 * jnp.pi * var) + error**2 / var)
+    after = moments._replace(
+        mean=mean + column * (kappa * error)[None],
+        xx=moments.xx
+        - _outer(to_f[:MOVING], to_f[:MOVING], hazard.kappa)
+        - _outer(column[:MOVING], column[:MOVING], kappa),
+        xz=moments.xz
+        - _outer(to_f[:MOVING], to_f[MOVING:], hazard.kappa)
+        - _outer(column[:MOVING], column[MOVING:], kappa),
+        zz=moments.zz
+        - _outer(to_f[MOVING:], to_f[MOVING:], hazard.kappa)
+        - _outer(column[MOVING:], column[MOVING:], kappa),
+    )
+    return after, survived + log_density, hazard, _Update(h, kappa * error, kappa)
+
+
+def _outer(a: Array, b: Array, weight: Lane) -> Array:
+    return (a * weight[None])[:, None] * b[None]
+
+
+def _column(moments: Moments, h: Float[Array, "state patient"]) -> Float[Array, "state patient"]:
+    """P h."""
+    x, z = h[:MOVING], h[MOVING:]
+    to_x = (moments.xx * x[None]).sum(1) + (moments.xz * z[None]).sum(1)
+    to_z = (moments.xz * x[:, None]).sum(0) + (moments.zz * z[None]).sum(1)
+    return jnp.concatenate([to_x, to_z])
+
+
+def _tilt(params: Params, moments: Moments, step: Grid) -> tuple[Lane, _Update]:
+    """Assumed-density update of f for surviving (and, at a relapse, for relapsing)."""
+    mean, var = moments.mean[F], moments.xx[F, F]
     log_z, new_mean, new_var = tilted_moments(mean, var, step.at_risk, step.relapse, (params.h0, params.eta_f))
     active = (step.at_risk > 0) | (step.relapse > 0)
     gain = jnp.where(active, (new_mean - mean) / var, 0.0)
     kappa = jnp.where(active, (var - new_var) / var**2, 0.0)
     h = jnp.zeros_like(moments.mean).at[F].set(1.0)
-    column = moments.cov[:, F]
-    return _apply(moments, column, gain, kappa), jnp.where(active, log_z, 0.0), _Update(h, gain, kappa)
+    return jnp.where(active, log_z, 0.0), _Update(h, gain, kappa)
 
 
 def tilted_moments(
@@ -241,13 +295,13 @@ def tilted_moments(
 ) -> tuple[Lane, Lane, Lane]:
     """Log normaliser, mean and variance of N(f; mean, var) exp(-weight h0 e^{-eta f}) (h0 e^{-eta f})^event; Gauss-Hermite, 9 nodes."""
     h0, eta = hazard
-    f = mean + jnp.sqrt(2 * var) * _HERMITE_X[:, None]
+    f = mean[None] + jnp.sqrt(2 * var)[None] * _HERMITE_X[:, None]
     log_h = jnp.log(h0) - eta * f
-    log_w = event * log_h - weight * jnp.exp(log_h) + np.log(_HERMITE_W / np.sqrt(np.pi))[:, None]
+    log_w = event[None] * log_h - weight[None] * jnp.exp(log_h) + np.log(_HERMITE_W / np.sqrt(np.pi))[:, None]
     log_z = jax.nn.logsumexp(log_w, axis=0)
-    w = jnp.exp(log_w - log_z)
+    w = jnp.exp(log_w - log_z[None])
     new_mean = (w * f).sum(0)
-    return log_z, new_mean, (w * (f - new_mean) ** 2).sum(0)
+    return log_z, new_mean, (w * (f - new_mean[None]) ** 2).sum(0)
 
 
 def _reading(params: Params, moments: Moments, step: Grid) -> tuple[Float[Array, "state patient"], Lane]:
@@ -257,27 +311,6 @@ def _reading(params: Params, moments: Moments, step: Grid) -> tuple[Float[Array,
     own = (jnp.arange(params.mu.shape[0])[:, None] == j[None]).astype(float)
     h = jnp.concatenate([jnp.stack([params.l_f[j], params.l_s[j], zero, zero, zero]), own])
     return h, params.mu[j] + params.l_e[j] * moments.trace + params.l_w[j] * moments.withdrawal
-
-
-def _quadratic(cov: Float[Array, "state state patient"], h: Float[Array, "state patient"]) -> tuple[Array, Lane]:
-    column = (cov * h[None]).sum(1)
-    return column, (column * h).sum(0)
-
-
-def _observe(params: Params, moments: Moments, step: Grid) -> tuple[Moments, Lane, _Update]:
-    h, fixed = _reading(params, moments, step)
-    column, explained = _quadratic(moments.cov, h)
-    var = explained + step.se2 + params.sigma[step.indicator] ** 2
-    error = step.value - fixed - (h * moments.mean).sum(0)
-    kappa = step.observed / var
-    log_density = -0.5 * step.observed * (jnp.log(2 * jnp.pi * var) + error**2 / var)
-    return _apply(moments, column, kappa * error, kappa), log_density, _Update(h, kappa * error, kappa)
-
-
-def _apply(moments: Moments, column: Float[Array, "state patient"], gain: Lane, kappa: Lane) -> Moments:
-    mean = moments.mean + column * gain
-    cov = moments.cov - (column * kappa)[:, None] * column[None]
-    return moments._replace(mean=mean, cov=cov)
 
 
 def _backward(carry: tuple[Array, Array], path: Path) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
@@ -290,19 +323,20 @@ def _backward(carry: tuple[Array, Array], path: Path) -> tuple[tuple[Array, Arra
     pulled = ((columns[:, :, None] * big[None]).sum(1) * columns).sum(1)
     fitted = path.fixed + (path.reading.h * mean).sum(0)
     found = jnp.stack([mean[F], mean[S], fitted]), prior - pulled
-    tilted = _apply(path.predicted, path.predicted.cov[:, F], path.hazard.gain, path.hazard.kappa)
-    lam, big = _before_update(lam, big, path.reading, tilted.cov)
-    lam, big = _before_update(lam, big, path.hazard, path.predicted.cov)
+    predicted = path.predicted.cov
+    tilted = predicted - _outer(predicted[F], predicted[F], path.hazard.kappa)
+    lam, big = _before_update(lam, big, path.reading, tilted)
+    lam, big = _before_update(lam, big, path.hazard, predicted)
     return _before_transition(lam, big, path.top), found
 
 
 def _before_update(lam: Array, big: Array, update: _Update, cov: Array) -> tuple[Array, Array]:
     h, column = update.h, (cov * update.h[None]).sum(1)
     kappa = update.kappa
-    new_lam = lam + h * (update.gain - kappa * (column * lam).sum(0))
-    left = big - (kappa * h)[:, None] * (column[:, None] * big).sum(0)[None]
-    both = left - (left * column[None]).sum(1)[:, None] * (kappa * h)[None]
-    return new_lam, both + (kappa * h)[:, None] * h[None]
+    new_lam = lam + h * (update.gain - kappa * (column * lam).sum(0))[None]
+    left = big - (kappa[None] * h)[:, None] * (column[:, None] * big).sum(0)[None]
+    both = left - (left * column[None]).sum(1)[:, None] * (kappa[None] * h)[None]
+    return new_lam, both + _outer(h, h, kappa)
 
 
 def _before_transition(lam: Array, big: Array, top: Float[Array, "2 5 patient"]) -> tuple[Array, Array]:
@@ -316,4 +350,6 @@ def _lift(
     top: Float[Array, "2 5 patient"], v: Float[Array, "state column patient"]
 ) -> Float[Array, "state column patient"]:
     """F' v."""
-    return jnp.concatenate([(top[:, :, None] * v[:2, None]).sum(0).at[2:].add(v[2:EFFECTS]), v[EFFECTS:]], 0)
+    return jnp.concatenate(
+        [(top[:, :, None] * v[:2, None]).sum(0).at[2:].add(v[MOVING : MOVING + INPUTS]), v[MOVING + INPUTS :]], 0
+    )

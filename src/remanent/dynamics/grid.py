@@ -7,8 +7,9 @@ import numpy as np
 from remanent.dynamics.filter import Grid
 from remanent.dynamics.indicators import Indicators, log_crp
 from remanent.study.panel import Panel
+from remanent.study.schema import ANALYTES
 from remanent.treatment.drugs import CLASSES, NOT_DRUGS
-from remanent.treatment.exposure import DoseHistory, change_days, exposure, mean_exposure
+from remanent.treatment.exposure import DoseHistory, Levels, change_days, exposure, mean_exposure, serum_levels
 
 WEEK = 7.0
 _STEP_BUCKET, _PATIENT_BUCKET = 32, 8
@@ -40,18 +41,32 @@ class TimeLine:
     stress_today: np.ndarray
 
 
-def history_of(panel: Panel, patient: int) -> DoseHistory:
-    """Dose segments of one patient."""
+@dataclass(frozen=True)
+class Medication:
+    """What one patient was given, and the serum levels that scale it."""
+
+    doses: DoseHistory
+    levels: Levels
+
+
+def medication_of(panel: Panel, patient: int) -> Medication:
+    """Dose segments and drug levels of one patient; laboratory values are in the schema's unit of each analyte."""
     d = panel.doses
     rows = d.patient == patient
-    return DoseHistory(tuple(map(str, d.drug[rows])), d.dose_mg_day[rows], d.start_day[rows], d.stop_day[rows])
+    doses = DoseHistory(tuple(map(str, d.drug[rows])), d.dose_mg_day[rows], d.start_day[rows], d.stop_day[rows])
+    labs = panel.labs
+    mine = labs.patient == patient
+    analytes = [labs.names[n] for n in labs.name[mine]]
+    units = [ANALYTES[a].unit if a in ANALYTES else "" for a in analytes]
+    levels, _ = serum_levels(analytes, labs.day[mine], labs.value[mine], units)
+    return Medication(doses, levels)
 
 
-def total_exposure(history: DoseHistory, edges_days: np.ndarray) -> np.ndarray:
+def total_exposure(doses: DoseHistory, levels: Levels, edges_days: np.ndarray) -> np.ndarray:
     """Mean exposure to all drugs together over consecutive intervals: the sum over classes, [interval]."""
-    if not history.drug:
+    if not doses.drug:
         return np.zeros(len(edges_days) - 1)
-    return mean_exposure(history, edges_days)[_IS_DRUG].sum(0)
+    return mean_exposure(doses, edges_days, levels)[_IS_DRUG].sum(0)
 
 
 def build_timeline(panel: Panel, indicators: Indicators) -> TimeLine:
@@ -81,15 +96,15 @@ def _bucket(n: int, size: int) -> int:
 def _patient_steps(panel: Panel, indicators: Indicators, i: int) -> dict[str, np.ndarray]:
     first, last = panel.first_day[i], panel.last_day[i]
     obs = _observations(panel, indicators, i)
-    history = history_of(panel, i)
+    given = medication_of(panel, i)
     ect = panel.ect_day[panel.ect_patient == i]
     risk = _risk_interval(panel, i, has_ect=ect.size > 0)
     stressors = _stressors(panel, i)
     weekly = np.arange(first, last, WEEK)
-    bends = change_days(history, first, last)
+    bends = change_days(given.doses, first, last, levels=given.levels, tolerance=0.1)
     days = np.concatenate([obs["day"], ect, weekly, bends, [last], risk, *(s[0] for s in stressors)])
     nodes = np.unique(np.round(days[(days >= first) & (days <= last)], 6))
-    at_node = _per_node(nodes, history, ect, risk, relapsed=bool(panel.relapsed[i]))
+    at_node = _per_node(nodes, given, ect, risk, relapsed=bool(panel.relapsed[i]))
     at_node["stress"] = _stress_at(stressors, np.concatenate([nodes[:1], nodes[:-1]]), indicators)
     return _with_observations(nodes, at_node, obs)
 
@@ -135,13 +150,13 @@ def _stress_at(stressors: list[tuple[np.ndarray, np.ndarray]], days: np.ndarray,
 
 
 def _per_node(
-    nodes: np.ndarray, history: DoseHistory, ect: np.ndarray, risk: np.ndarray, *, relapsed: bool
+    nodes: np.ndarray, given: Medication, ect: np.ndarray, risk: np.ndarray, *, relapsed: bool
 ) -> dict[str, np.ndarray]:
     dt = np.diff(nodes, prepend=nodes[:1])
     dose, lost = np.zeros(nodes.size), np.zeros(nodes.size)
-    if nodes.size > 1 and history.drug:
-        dose[1:] = total_exposure(history, nodes)
-        lost[1:] = np.maximum(-np.diff(exposure(history, nodes)[_IS_DRUG], axis=1), 0).sum(0)
+    if nodes.size > 1 and given.doses.drug:
+        dose[1:] = total_exposure(given.doses, given.levels, nodes)
+        lost[1:] = np.maximum(-np.diff(exposure(given.doses, nodes, given.levels)[_IS_DRUG], axis=1), 0).sum(0)
     course = max(int((ect <= 0).sum()), 1) if (ect <= 0).any() else max(ect.size, 1)
     share = np.zeros(nodes.size)
     np.add.at(share, np.searchsorted(nodes, np.round(ect, 6)), 1.0 / course)

@@ -9,6 +9,7 @@ found by L-BFGS and finished by Newton steps; the Hessian comes from central dif
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,8 @@ _STEP = 1e-4
 _NEWTON_STEPS = 8
 _CONVERGED = 1e-4
 
-ValueAndGradient = Callable[..., tuple[Array, Array]]
+Traced = Callable[..., Any]
+Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def fit(layout: Layout, grid: Grid) -> Posterior:
 
 
 @lru_cache(maxsize=8)
-def _objective(layout: Layout) -> ValueAndGradient:
+def _objective(layout: Layout) -> Traced:
     def negative_log_joint(theta: Array, switches: Array, grid: Grid) -> tuple[Array, Array]:
         per_patient = log_likelihood(to_params(theta, layout, switches), grid)
         log_prior = -0.5 * (theta**2).sum() - 0.5 * theta.size * jnp.log(2 * jnp.pi)
@@ -94,7 +96,7 @@ def _objective(layout: Layout) -> ValueAndGradient:
     return jax.jit(jax.value_and_grad(negative_log_joint, has_aux=True))
 
 
-def _fit_one(objective: ValueAndGradient, grid: Grid, mechanism: int, start: np.ndarray) -> Fit:
+def _fit_one(objective: Traced, grid: Grid, mechanism: int, start: np.ndarray) -> Fit:
     switches = jnp.asarray(SWITCHES[mechanism])
 
     def value_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -131,22 +133,24 @@ def _message(decrement: float, curvature: float, *, converged: bool) -> str:
     return f"not converged: another Newton step would still gain {decrement:.2g} nats"
 
 
-def _newton(
-    value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]], theta: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Damped Newton steps until the expected gain of the next is negligible: mode, Hessian there, that gain (nats)."""
+def _newton(value_and_gradient: Objective, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Damped Newton steps until the next would gain nothing: mode, Hessian near it, and that gain (nats).
+
+    The Hessian is taken anew only when the old one stops helping: it costs as much as a hundred gradients.
+    """
     value, gradient = value_and_gradient(theta)
-    hessian = hessian_of(lambda t: value_and_gradient(t)[1], theta)
+    hessian, fresh = hessian_of(value_and_gradient, theta), True
     for _ in range(_NEWTON_STEPS):
         step = _newton_step(hessian, gradient)
-        decrement = float(-0.5 * gradient @ step)
-        if decrement < _CONVERGED / 10:
+        if -0.5 * gradient @ step < _CONVERGED / 10:
             break
         accepted = _line_search(value_and_gradient, theta, value, step)
-        if accepted is None:
+        if accepted is None and fresh:
             break
-        theta, value, gradient = accepted
-        hessian = hessian_of(lambda t: value_and_gradient(t)[1], theta)
+        if accepted is None:
+            hessian, fresh = hessian_of(value_and_gradient, theta), True
+            continue
+        (theta, value, gradient), fresh = accepted, False
     return theta, hessian, float(-0.5 * gradient @ _newton_step(hessian, gradient))
 
 
@@ -157,10 +161,7 @@ def _newton_step(hessian: np.ndarray, gradient: np.ndarray) -> np.ndarray:
 
 
 def _line_search(
-    value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]],
-    theta: np.ndarray,
-    value: float,
-    step: np.ndarray,
+    value_and_gradient: Objective, theta: np.ndarray, value: float, step: np.ndarray
 ) -> tuple[np.ndarray, float, np.ndarray] | None:
     for scale in (1.0, 0.5, 0.25, 0.1, 0.02):
         candidate = theta + scale * step
@@ -170,8 +171,8 @@ def _line_search(
     return None
 
 
-def hessian_of(gradient: Callable[[np.ndarray], np.ndarray], theta: np.ndarray) -> np.ndarray:
+def hessian_of(value_and_gradient: Objective, theta: np.ndarray) -> np.ndarray:
     """Symmetrised central differences of an exact gradient, step 1e-4 in prior sd."""
-    columns = [(gradient(theta + e) - gradient(theta - e)) / (2 * _STEP) for e in _STEP * np.eye(theta.size)]
-    hessian = np.stack(columns)
+    pairs = [(value_and_gradient(theta + e)[1], value_and_gradient(theta - e)[1]) for e in _STEP * np.eye(theta.size)]
+    hessian = np.stack([(up - down) / (2 * _STEP) for up, down in pairs])
     return (hessian + hessian.T) / 2

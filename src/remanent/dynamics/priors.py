@@ -97,7 +97,7 @@ def to_params(theta: Theta, layout: Layout, switches: Float[Array, " 2"]) -> Par
         k_f=d["k_f"],
         r=d["r"],
         c=c,
-        a=switches[1] * c * (d["a_factor"] - 1),
+        a=switches[1] * c * d["a_ratio"],
         p=switches[0] * d["p"],
         sd_p=switches[0] * d["sd_p"],
         mu_gs=d["mu_gs"],

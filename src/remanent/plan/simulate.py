@@ -5,18 +5,22 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from remanent.dynamics.grid import total_exposure
+from remanent.dynamics.grid import Medication, total_exposure
 from remanent.treatment.exposure import DoseHistory
 from remanent.treatment.taper import stop, taper
 
 Plan = Callable[[DoseHistory, float], DoseHistory]
 
 TAPER_WEEKS = 12
+# A segment this short is one administration, not a dose that stands.
+SESSION_DAYS = 2.0
 
 
 def continued(history: DoseHistory, day: float) -> DoseHistory:
-    """Doses as they stand on `day`: what runs on that day goes on, whatever was planned later."""
-    running = (history.start_day <= day) & (history.stop_day > day)
+    """Doses as they stand on `day`: what runs on that day goes on, whatever was planned later; a single session (ketamine) is not repeated."""
+    running = (
+        (history.start_day <= day) & (history.stop_day > day) & (history.stop_day - history.start_day > SESSION_DAYS)
+    )
     past = (history.start_day <= day) & ~running
     keep = running | past
     return DoseHistory(
@@ -42,13 +46,13 @@ PLAN_WORDS: Mapping[str, str] = {
 
 def planned_exposure(
     plan: Plan,
-    histories: Sequence[DoseHistory],
+    given: Sequence[Medication],
     today: Float[np.ndarray, " patient"],
     edges_days: Float[np.ndarray, " edge"],
 ) -> Float[np.ndarray, "interval patient"]:
-    """Mean exposure of each patient over intervals that start today; edges in days from today."""
+    """Mean exposure of each patient over intervals that start today; edges in days from today. Serum levels carry over to later doses."""
     columns = [
-        total_exposure(plan(history, float(day)), day + edges_days)
-        for history, day in zip(histories, today, strict=True)
+        total_exposure(plan(one.doses, float(day)), one.levels, day + edges_days)
+        for one, day in zip(given, today, strict=True)
     ]
     return np.stack(columns, axis=1) if columns else np.zeros((len(edges_days) - 1, 0))

@@ -10,7 +10,7 @@ from remanent.dynamics import compare as comparing
 from remanent.dynamics.compare import Comparison
 from remanent.dynamics.filter import Smoothed, smooth
 from remanent.dynamics.forecast import Ahead
-from remanent.dynamics.grid import TimeLine, build_timeline, history_of, total_exposure
+from remanent.dynamics.grid import TimeLine, build_timeline, medication_of, total_exposure
 from remanent.dynamics.indicators import Indicators, choose_indicators
 from remanent.dynamics.infer import Posterior, fit
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, layout, to_params
@@ -110,11 +110,11 @@ def forecast(
     weight = np.repeat(comparison.evidence_weight[None], lanes, 0)
     after = posterior_ensemble(posterior, timeline.grid, weight, DRAWS, rng)
     before = prior_ensemble(posterior, timeline.grid, lanes, DRAWS, rng)
-    histories = [history_of(panel, int(i)) for i in timeline.lanes]
+    given = [medication_of(panel, int(i)) for i in timeline.lanes]
     least = comparing.settings()["informed"]["contraction"]["value"]
     relapse, informed, rolled = {}, {}, {}
     for name, plan in STANDARD_PLANS.items():
-        dose = planned_exposure(plan, histories, timeline.today, EDGES_DAYS)
+        dose = planned_exposure(plan, given, timeline.today, EDGES_DAYS)
         rolled[name] = roll(after, dose, timeline.stress_today)
         blind = roll(before, dose, timeline.stress_today)
         relapse[name] = relapse_probability(after, rolled[name])
@@ -188,7 +188,7 @@ def _situation(
         for name, estimate in outcome.relapse.items()
     }
     on_plan, on_taper, stopped = relapse["continue"], relapse["taper"], relapse["stop"]
-    relapsed = bool(panel.relapsed[i])
+    relapsed, given = bool(panel.relapsed[i]), medication_of(panel, i)
     return Situation(
         diagnosis=panel.diagnosis[i],
         hold=None if stopped is None else Interval(1 - stopped.mean, 1 - stopped.upper, 1 - stopped.lower),
@@ -196,7 +196,7 @@ def _situation(
         if outcome.informed["continue"][lane] and not relapsed
         else None,
         extra_relapse=None if on_plan is None or on_taper is None else on_taper.mean - on_plan.mean,
-        exposure=float(total_exposure(history_of(panel, i), np.array([today, today + 1e-6]))[0]),
+        exposure=float(total_exposure(given.doses, given.levels, np.array([today, today + 1e-6]))[0]),
         ratings_after_day_0=int((days >= 0).sum()),
         days_since_rating=today - float(days.max()) if days.size else None,
         crp_mg_l=_latest(panel.labs.of(i, "crp")),

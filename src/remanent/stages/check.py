@@ -16,10 +16,8 @@ def check(path: Path, participants: Sequence[str]) -> tuple[str, int]:
         return _check_results(path)
     if not path.is_dir():
         raise InputError("there is no such folder", where=str(path), do="Give the folder of a BIDS study.")
-    study = read(path, participants)
-    summary = summarise(study)
-    lost = any(p.action != "used" for p in study.problems)
-    return render(summary), 1 if not any(p.usable for p in summary.patients) else 3 if lost else 0
+    summary = summarise(read(path, participants))
+    return render(summary), summary.exit_code
 
 
 def _check_results(out: Path) -> tuple[str, int]:

@@ -16,7 +16,6 @@ from remanent.trial.tsv import read_tsv
 from remanent.trial.write import write_study
 
 TruthKey = tuple[str, str, float | None, int | None, str | None]
-_MARGIN = 0.05
 
 
 def write_simulation(spec_path: Path, out: Path) -> str:
@@ -56,7 +55,12 @@ def against_truth(study: Path, results: Path) -> list[str]:
 
 
 def _mechanism_lines(truth: Mapping[TruthKey, float | str], results: Path) -> list[str]:
-    true = next(str(v) for (who, quantity, *_), v in truth.items() if who == "cohort" and quantity == "mechanism")
+    shares = {
+        quantity.removeprefix("mechanism."): v
+        for (who, quantity, *_), v in truth.items()
+        if who == "cohort" and "mechanism." in quantity
+    }
+    true = ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share)
     table = read_tsv(results / "mechanisms.tsv")
     rows = zip(table["participant_id"], table["mechanism"], table["probability"], table["identifiable"], strict=True)
     said = [
@@ -124,4 +128,5 @@ def _line(label: str, rows: np.ndarray) -> str:
     true, mean, lower, upper = rows.T
     error = np.abs(mean - true).mean()
     covered = ((true >= lower) & (true <= upper)).mean()
-    return f"  {label}: mean absolute error {error:.2f} (truth ranges {true.min():.2f} to {true.max():.2f}); 90 % intervals hold {100 * covered:.0f} % of {len(rows)}"
+    span = f"{true.min():.2f} to {true.max():.2f}"
+    return f"  {label}: mean absolute error {error:.2f} (truth: {span}); 90 % intervals hold {100 * covered:.0f} % of {len(rows)}"

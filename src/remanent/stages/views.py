@@ -9,7 +9,7 @@ import numpy as np
 
 from remanent import __version__
 from remanent._errors import Problem
-from remanent.dynamics.grid import history_of
+from remanent.dynamics.grid import medication_of
 from remanent.dynamics.priors import MECHANISMS
 from remanent.plan.simulate import PLAN_WORDS
 from remanent.relapse.predict import EDGES_DAYS, Estimate
@@ -119,17 +119,17 @@ def _timeline(panel: Panel, context: Context, i: int) -> show.Timeline:
 
 
 def _doses(panel: Panel, i: int) -> tuple[show.Dose, ...]:
-    h = history_of(panel, i)
+    h = medication_of(panel, i).doses
     rows = zip(h.drug, h.dose_mg_day, h.start_day, h.stop_day, strict=True)
     return tuple(show.Dose(d, require(d).drug_class, float(mg), float(a), float(b)) for d, mg, a, b in rows)
 
 
 def _exposure(panel: Panel, i: int) -> tuple[show.ExposureCurve, ...]:
-    history = history_of(panel, i)
-    if not history.drug or not np.isfinite(panel.first_day[i]):
+    given = medication_of(panel, i)
+    if not given.doses.drug or not np.isfinite(panel.first_day[i]):
         return ()
     days = np.linspace(panel.first_day[i], panel.last_day[i], 200)
-    curves = exposure(history, days)
+    curves = exposure(given.doses, days, given.levels)
     return tuple(show.ExposureCurve(name, days, curves[k]) for k, name in enumerate(CLASSES) if curves[k].max() > 0.005)
 
 
