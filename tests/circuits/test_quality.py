@@ -92,12 +92,11 @@ def test_two_runs_are_joined_and_never_made_neighbours(scanner, x):
     assert got["qc_volumes_retained"].value == 240
 
 
-def test_the_concatenation_is_measured_rather_than_its_runs_and_rest_rather_than_tasks(scanner, x):
-    whole, part = scanner.run(x, source="sub_task-rest_bold"), scanner.run(x, source="sub_task-rest_run-1_bold")
-    task = scanner.run(x, source="sub_task-nback_bold", task="nback")
-    assert runs_to_measure([part, whole, task], scanner.atlas) == [whole]
+def test_rest_is_measured_rather_than_tasks(scanner, x):
+    rest, task = scanner.run(x), scanner.run(x, task="nback")
+    assert runs_to_measure([rest, task], scanner.atlas) == [rest]
     assert runs_to_measure([task], scanner.atlas) == [task]
-    assert runs_to_measure([part], "another") == []
+    assert runs_to_measure([rest], "another") == []
 
 
 def test_a_session_can_be_sent_to_another_process_and_gives_the_same_bits(scanner, x, morphometry):
@@ -138,3 +137,19 @@ def test_other_settings_make_the_later_visit_unusable(scanner, x):
     assert not second["fc_vis_vis"].usable
     assert "nuisance 24P (other visits: 36P)" in second["fc_vis_vis"].reason
     assert second["sc_density"].usable
+
+
+def test_a_version_across_a_known_change_of_meaning_makes_the_later_visit_unusable(scanner, x):
+    old = Pipeline("XCP-D", "0.10.6", {"level": "concatenated"})
+    new = Pipeline("XCP-D", "26.1.1", {"level": "concatenated"})
+    first, second = person(scanner, x, old, new)
+    assert first["fc_vis_vis"].usable
+    assert not second["fc_vis_vis"].usable
+    assert "standardised before they are joined" in second["fc_vis_vis"].reason
+
+
+def test_a_setting_that_one_visit_does_not_tell_is_doubtful_not_unusable(scanner, x):
+    told, silent = Pipeline("XCP-D", "26.1.1", {"nuisance": "36P"}), Pipeline("XCP-D", "26.1.1")
+    _, second = person(scanner, x, told, silent)
+    assert second["fc_vis_vis"].usable
+    assert "nuisance unknown (other visits: 36P)" in second["fc_vis_vis"].reason

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from remanent.circuits.feature import Feature
+from remanent.study.derivatives.gates import Affected, changes_between
 from remanent.study.session import Pipeline, SessionData
 
 _MODALITIES = {
@@ -25,33 +26,41 @@ _MODALITIES = {
     "vol": ("anatomy",),
     "thick": ("anatomy",),
 }
-_SOFTWARE = ("pipeline", "version")
+_KINDS: Mapping[str, Affected] = {"bold": "function", "diffusion": "connectome", "anatomy": "morphometry"}
+_SOFTWARE = ("pipeline", "version", "upstream", "level")  # a difference that need not change a value
+_UNKNOWN = "unknown"
 
-Facts = Mapping[str, str]
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How the values of one modality were made: the program, and whatever else could change them, by name."""
+
+    pipeline: Pipeline
+    facts: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Processing:
-    """How one session was processed: for each modality it has, what could change its values, by name."""
+    """How one session was processed, by modality (bold, diffusion, anatomy); absent where it has none."""
 
-    modalities: Mapping[str, Facts]
+    modalities: Mapping[str, Made]
 
 
 def processing(session: SessionData, atlas: str | None) -> Processing:
-    """Collect what could change a session's values: pipeline, version, settings, atlas, repetition time."""
-    found: dict[str, Facts] = {}
+    """Collect what could change a session's values: programs, versions, settings, atlas, repetition time."""
+    found: dict[str, Made] = {}
     runs = [run for run in session.runs if atlas in (None, run.atlas)]
     connectomes = [connectome for connectome in session.connectomes if atlas in (None, connectome.atlas)]
     if runs:
         tr_s = runs[0].tr_s
-        known = {"atlas": runs[0].atlas, "repetition time": "unknown" if tr_s is None else f"{tr_s:g} s"}
-        found["bold"] = known | {"input": "matrix" if runs[0].series is None else "series"} | _facts(runs[0].pipeline)
+        known = {"atlas": runs[0].atlas, "repetition time": _UNKNOWN if tr_s is None else f"{tr_s:g} s"}
+        found["bold"] = _made(runs[0].pipeline, known | {"input": "matrix" if runs[0].series is None else "series"})
     if connectomes:
         one = connectomes[0]
-        found["diffusion"] = {"atlas": one.atlas, "mu applied": str(one.mu_applied)} | _facts(one.pipeline)
+        found["diffusion"] = _made(one.pipeline, {"atlas": one.atlas, "mu applied": str(one.mu_applied)})
     if session.morphometry:
         anatomy = min(session.morphometry, key=lambda one: not one.longitudinal)
-        found["anatomy"] = {"longitudinal": str(anatomy.longitudinal)} | _facts(anatomy.pipeline)
+        found["anatomy"] = _made(anatomy.pipeline, {"longitudinal": str(anatomy.longitudinal)})
     return Processing(found)
 
 
@@ -59,52 +68,61 @@ def flag_drift(features: Sequence[Sequence[Feature]], sessions: Sequence[Process
     """Flag the values of one person's sessions that were not processed like the others.
 
     The reference of a modality is the processing most of the person's sessions share; a tie goes to the earlier one.
-    Where settings differ, values are another quantity: unusable. Where only the software's name or version differs, the
-    reason says so and the value stays usable.
+    Where a setting is known to differ, or the programs' versions lie on two sides of a known change of meaning
+    (gates.yaml), a value is another quantity: unusable. Where only versions differ, or a setting is unknown on one
+    side, the reason says so and the value stays usable.
 
     Parameters
     ----------
     features, sessions
         One entry per session of the same person, in time order.
     """
-    differences: list[dict[str, dict[str, tuple[str, str]]]] = [{} for _ in sessions]
-    for modality in ("bold", "diffusion", "anatomy"):
-        reference = _most_common([one.modalities[modality] for one in sessions if modality in one.modalities])
-        for found, one in zip(differences, sessions, strict=True):
+    drifts: list[dict[str, _Drift]] = [{} for _ in sessions]
+    for modality in _KINDS:
+        made = [one.modalities[modality] for one in sessions if modality in one.modalities]
+        for found, one in zip(drifts, sessions, strict=True):
             if modality in one.modalities:
-                found[modality] = _difference(one.modalities[modality], reference)
+                found[modality] = _drift(one.modalities[modality], _most_common(made), _KINDS[modality])
     return [
-        tuple(_flagged(feature, found) for feature in session)
-        for session, found in zip(features, differences, strict=True)
+        tuple(_flagged(feature, found) for feature in session) for session, found in zip(features, drifts, strict=True)
     ]
 
 
-def _facts(pipeline: Pipeline) -> dict[str, str]:
-    return {"pipeline": pipeline.name, "version": pipeline.version} | dict(pipeline.settings)
+@dataclass(frozen=True, slots=True)
+class _Drift:
+    """What differs from the reference, in words, and whether any of it makes the value another quantity."""
+
+    words: tuple[str, ...]
+    harmful: bool
 
 
-def _most_common(facts: Sequence[Facts]) -> Facts:
-    counts = Counter(tuple(sorted(one.items())) for one in facts)
-    return dict(counts.most_common(1)[0][0]) if counts else {}
+def _made(pipeline: Pipeline, facts: Mapping[str, str]) -> Made:
+    program = {"pipeline": pipeline.name, "version": pipeline.version}
+    return Made(pipeline, {**facts, **program, **pipeline.settings})
 
 
-def _difference(mine: Facts, reference: Facts) -> dict[str, tuple[str, str]]:
-    names = sorted(mine.keys() | reference.keys())
-    return {
-        name: (mine.get(name, "unknown"), reference.get(name, "unknown"))
-        for name in names
-        if mine.get(name) != reference.get(name)
-    }
+def _most_common(made: Sequence[Made]) -> Made:
+    counts = Counter(tuple(sorted(one.facts.items())) for one in made)
+    return max(made, key=lambda one: counts[tuple(sorted(one.facts.items()))])
 
 
-def _flagged(feature: Feature, differences: Mapping[str, dict[str, tuple[str, str]]]) -> Feature:
-    modalities = _MODALITIES.get(feature.name.split("_", 1)[0], ())
-    found = {name: pair for modality in modalities for name, pair in differences.get(modality, {}).items()}
-    if not found:
+def _drift(mine: Made, reference: Made, affects: Affected) -> _Drift:
+    words, harmful = [], False
+    for name in sorted(mine.facts.keys() | reference.facts.keys()):
+        here, there = mine.facts.get(name, _UNKNOWN), reference.facts.get(name, _UNKNOWN)
+        if here != there:
+            words.append(f"{name} {here} (other visits: {there})")
+            harmful |= name not in _SOFTWARE and _UNKNOWN not in (here, there)
+    changes = changes_between(mine.pipeline, reference.pipeline, affects)
+    words += [f"{change.problem} ({change.source})" for change in changes]
+    return _Drift(tuple(words), harmful or bool(changes))
+
+
+def _flagged(feature: Feature, drifts: Mapping[str, _Drift]) -> Feature:
+    mine = [drifts[m] for m in _MODALITIES.get(feature.name.split("_", 1)[0], ()) if m in drifts]
+    words = [word for drift in mine for word in drift.words]
+    if not words:
         return feature
-    changes = ", ".join(f"{name} {mine} (other visits: {other})" for name, (mine, other) in found.items())
-    reason = f"processed unlike this person's other visits: {changes}"
-    harmless = all(name in _SOFTWARE for name in found)
-    return replace(
-        feature, usable=feature.usable and harmless, reason=f"{feature.reason}; {reason}" if feature.reason else reason
-    )
+    reason = f"processed unlike this person's other visits: {', '.join(words)}"
+    usable = feature.usable and not any(drift.harmful for drift in mine)
+    return replace(feature, usable=usable, reason=f"{feature.reason}; {reason}" if feature.reason else reason)

@@ -43,11 +43,9 @@ def atlases(session: SessionData) -> frozenset[str]:
 
 
 def runs_to_measure(runs: Sequence[Run], atlas: str) -> list[Run]:
-    """Choose runs: this atlas, rest if there is any, the concatenation of runs rather than its parts."""
+    """Choose the runs on this atlas: those at rest if there are any."""
     mine = [run for run in runs if run.atlas == atlas]
-    rest = [run for run in mine if run.task.lower().startswith("rest")] or mine
-    whole = [run for run in rest if "_run-" not in run.source]
-    return whole if whole and len(whole) < len(rest) else rest
+    return [run for run in mine if run.task.lower().startswith("rest")] or mine
 
 
 def _own_atlas(session: SessionData) -> str | None:
