@@ -15,7 +15,7 @@ remanence, hold                                after a stop of all drugs today (
 =================== ===========================================================================================================
 
 Probabilities are over the futures of the true state under the true parameters, with stressors held at today's level: the mean over simulated paths of
-1 - exp(-integral of the hazard).
+1 - exp(-integral of the hazard). Remanence is n/a where function today is below 0.2.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,6 +35,7 @@ HORIZONS = (28, 91, 182, 364)
 PLANS = ("continue", "taper", "stop")
 COLUMNS = ("participant_id", "quantity", "day", "horizon_days", "plan", "value")
 LANES_AT_ONCE = 4000
+LEAST_FUNCTION = 0.2  # below it a fraction of function today means nothing
 
 Row = tuple[str, str, float | None, int | None, str | None, float | str]
 
@@ -139,7 +140,7 @@ def _futures_of(cohort: Cohort, patients: np.ndarray) -> Iterator[Row]:
                 yield who, "function_ahead", today, horizon, plan, f[h, lane]
                 if plan == "stop":
                     yield who, "hold", today, horizon, None, 1 - relapse[h, lane]
-                    yield who, "remanence", today, horizon, None, f[h, lane] / now
+                    yield who, "remanence", today, horizon, None, f[h, lane] / now if now >= LEAST_FUNCTION else np.nan
 
 
 def _roll_forward(cohort: Cohort, patients: np.ndarray, doses: list[DoseHistory]) -> tuple[np.ndarray, np.ndarray]:
