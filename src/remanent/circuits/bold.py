@@ -11,6 +11,7 @@ from remanent._types import Series, Square
 from remanent.circuits.definitions import definitions
 from remanent.study.session import Run
 
+_LARGEST = 1e100  # beyond it squares overflow; no scanner writes such numbers
 _FLAT = 1e-10  # a series whose range is below this share of its size is rounding, not signal
 
 
@@ -139,7 +140,7 @@ def _coverage(run: Run, labels: Sequence[str]) -> Float[ndarray, " parcel"]:
 def _faults(labels: Sequence[str], values: Series, coverage: Float[ndarray, " parcel"]) -> dict[str, str]:
     """Why parcels take no part: missing values, no variance, too little inside the field of view."""
     minimum = definitions().rule("minimum_coverage")
-    finite = np.isfinite(values).all(axis=0)
+    finite = (np.abs(values) < _LARGEST).all(axis=0)
     safe = np.where(finite, values, 0.0)
     size = np.abs(safe).max(axis=0, initial=0.0)
     spread = safe.max(axis=0, initial=-np.inf) - safe.min(axis=0, initial=np.inf)
@@ -148,7 +149,7 @@ def _faults(labels: Sequence[str], values: Series, coverage: Float[ndarray, " pa
         if not coverage[i] >= minimum:
             reasons[label] = f"coverage {coverage[i]:.2f} is below {minimum:g}"
         elif not finite[i]:
-            reasons[label] = "missing or infinite values"
+            reasons[label] = "missing, infinite or absurd values"
         elif spread[i] <= _FLAT * size[i]:
             reasons[label] = "no variance"
     return reasons

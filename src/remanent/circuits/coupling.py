@@ -44,8 +44,7 @@ def coupling_features(bold: Bold, wiring: Wiring, places: Parcellation, problem:
     matrices = (bold.r, *leave_one_block_out(bold))
     regional = np.array([spearman(rank_rows(r, targets), ranked, targets) for r in matrices])
     yield from _means("sfc_spearman", regional, places, problem)
-    counts = targets.sum(axis=1)[bold.good]
-    yield Feature("sfc_targets", float(counts.mean()) if counts.size else np.nan, 0.0, bool(counts.size), "")
+    yield _targets_per_region(targets, bold)
     predictors = _predictors(wiring, bold)
     if predictors is None:
         for name in ("global", *definitions().networks):
@@ -130,6 +129,12 @@ def leave_one_block_out(bold: Bold) -> Iterator[Square]:
         variance = np.diag(covariance)
         scale = np.where(variance > 1e-12, 1 / np.sqrt(np.maximum(variance, 1e-12)), np.nan)
         yield covariance * np.outer(scale, scale)
+
+
+def _targets_per_region(targets: Bool[ndarray, "parcel parcel"], bold: Bold) -> Feature:
+    if not bold.good.any():
+        return unavailable("sfc_targets", "all parcels were dropped")
+    return Feature("sfc_targets", float(targets.sum(axis=1)[bold.good].mean()), 0.0, usable=True)
 
 
 def _means(
