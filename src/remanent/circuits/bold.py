@@ -12,7 +12,7 @@ from remanent.circuits.definitions import definitions
 from remanent.study.session import Run
 
 _LARGEST = 1e100  # beyond it squares overflow; no scanner writes such numbers
-_FLAT = 1e-10  # a series whose range is below this share of its size is rounding, not signal
+_FLAT = 1e-10  # a series whose spread is below this share of its size is rounding, not signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _faults(labels: Sequence[str], values: Series, coverage: Float[ndarray, " pa
     finite = (np.abs(values) < _LARGEST).all(axis=0)
     safe = np.where(finite, values, 0.0)
     size = np.abs(safe).max(axis=0, initial=0.0)
-    spread = safe.max(axis=0, initial=-np.inf) - safe.min(axis=0, initial=np.inf)
+    spread = safe.std(axis=0) if len(safe) else np.zeros(len(labels))
     reasons: dict[str, str] = {}
     for i, label in enumerate(labels):
         if not coverage[i] >= minimum:

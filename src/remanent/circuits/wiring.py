@@ -78,9 +78,9 @@ def log_weight(connectome: Connectome, scale: WeightScale) -> Square:
 
 def symmetric(matrix: Square) -> Square:
     """Mean of both triangles; NaN on the diagonal and where either entry is missing, infinite or negative."""
-    mean = (matrix + matrix.T) / 2
     valid = np.isfinite(matrix) & (matrix >= 0)
-    mean = np.where(valid & valid.T, mean, np.nan)
+    known = np.where(valid & valid.T, matrix, np.nan)
+    mean = (known + known.T) / 2
     np.fill_diagonal(mean, np.nan)
     return mean
 
