@@ -80,6 +80,8 @@ def test_strengths_by_hand(scanner):
     assert got["sc_density"].value == pytest.approx((w[off] > 0).mean(), abs=1e-12)
     assert got["sc_strength_vis"].value == pytest.approx(w[vis][off[vis]].mean(), abs=1e-12)
     assert got["sc_strength_frontolimbic"].value == pytest.approx(w[np.ix_(limbic, frontal)].mean(), abs=1e-12)
+    stronger = np.log1p(scanner.connectomes[0].weights * (1 + 1e-6 * definitions().scan_rescan["connectome"].value))
+    assert got["sc_strength_vis"].se == pytest.approx(1e6 * (stronger - w)[vis][off[vis]].mean(), rel=1e-3)
     assert not any(name.startswith(("fc_", "sfc_")) for name in got)
 
 

@@ -1,10 +1,10 @@
 """Volumes, cortical thickness and connectome strength, with published scan-rescan errors."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from remanent._types import Square
+from remanent._types import Square, Vector
 from remanent.circuits.atlas import Members, Parcellation, Unavailable, matching
 from remanent.circuits.definitions import definitions
 from remanent.circuits.feature import Feature, unavailable
@@ -33,14 +33,14 @@ def wiring_features(wiring: Wiring, places: Parcellation) -> Iterator[Feature]:
     everyone = np.ones(len(wiring.labels), dtype=bool)
     connected = np.where(np.isfinite(wiring.weight), wiring.weight > 0, np.nan)
     yield _pairs("sc_density", connected, everyone, everyone)
-    yield _pairs("sc_strength_global", wiring.weight, everyone, everyone)
+    yield _pairs("sc_strength_global", wiring.weight, everyone, everyone, _log_weights)
     limbic, frontal = (matching(wiring.labels, definitions().frontolimbic[side]) for side in ("limbic", "frontal"))
-    yield _pairs("sc_strength_frontolimbic", wiring.weight, limbic, frontal)
+    yield _pairs("sc_strength_frontolimbic", wiring.weight, limbic, frontal, _log_weights)
     for network, members in places.networks.items():
         if isinstance(members, Unavailable):
             yield unavailable(f"sc_strength_{network}", members.reason)
         else:
-            yield _pairs(f"sc_strength_{network}", wiring.weight, members, everyone)
+            yield _pairs(f"sc_strength_{network}", wiring.weight, members, everyone, _log_weights)
     yield _pairs("sc_path_length_global", wiring.path_length, everyone, everyone)
     yield _pairs("sc_communicability_global", wiring.communicability, everyone, everyone)
 
@@ -53,8 +53,18 @@ def _sides(name: str, values: Mapping[str, float], keys: tuple[str, str], spread
     yield _with_spread(f"{name}_right", right, spread, f"{keys[1]} is missing or zero")
 
 
-def _pairs(name: str, matrix: Square, first: Members, second: Members) -> Feature:
-    """Mean over the pairs of two sets of parcels; a pair that is in both orders counts once in each."""
+def _pairs(
+    name: str,
+    matrix: Square,
+    first: Members,
+    second: Members,
+    sensitivity: Callable[[Vector], float] = lambda values: float(values.mean()),
+) -> Feature:
+    """Mean over the pairs of two sets of parcels; a pair that is in both orders counts once in each.
+
+    Error: the published scan-rescan variation that all weights share, times what the mean makes of it (`sensitivity`;
+    by default the value moves in proportion).
+    """
     block = matrix[np.ix_(first, second)]
     there = np.isfinite(block)
     possible = block.size - np.count_nonzero(first & second)
@@ -62,8 +72,15 @@ def _pairs(name: str, matrix: Square, first: Members, second: Members) -> Featur
         return unavailable(name, "this atlas has no such parcels")
     if there.sum() < definitions().rule("minimum_pairs") * possible:
         return unavailable(name, f"{there.sum()} of {possible} parcel pairs have a value")
-    spread = definitions().scan_rescan["connectome"].value
-    return _with_spread(name, float(block[there].mean()), spread, "no connection between these parcels")
+    value = float(block[there].mean())
+    if not value > 0:
+        return unavailable(name, "no connection between these parcels")
+    return Feature(name, value, definitions().scan_rescan["connectome"].value * sensitivity(block[there]), usable=True)
+
+
+def _log_weights(values: Vector) -> float:
+    """How far the mean of log(1 + w) moves when all weights grow by one part: mean of w / (1 + w)."""
+    return float(-np.expm1(-values).mean())
 
 
 def _with_spread(name: str, value: float, spread: float, reason: str) -> Feature:
