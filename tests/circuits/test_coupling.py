@@ -1,12 +1,14 @@
 """Structure-function coupling against scipy and least squares, and its refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from remanent.circuits.coupling import adjusted_r2, orthonormal, rank_rows, spearman
 from remanent.circuits.definitions import WeightScale
-from remanent.circuits.wiring import log_weight
+from remanent.circuits.wiring import consistent_connections, log_weight, wire
 from remanent.study.session import Connectome, Pipeline
 
 
@@ -111,3 +113,20 @@ def test_the_weight_scale_never_depends_on_the_scan():
         log_weight(Connectome("c", "a", labels, "m", Pipeline("q", "1"), w), scale) for w in (weights, stronger)
     )
     assert before[0, 1] == after[0, 1] == np.log(4)
+
+
+def test_fixed_connections_do_not_follow_a_visits_own_holes(scanner):
+    rng = np.random.default_rng(6)
+    first = scanner.connectomes
+    fewer = first[0].weights.copy()
+    hole = np.triu(rng.random(fewer.shape) < 0.1, 1)
+    fewer[hole | hole.T] = 0
+    second = (replace(first[0], weights=fewer), first[1])
+    fixed = consistent_connections([wire(one, scanner.atlas) for one in (first, first, second)])
+    np.testing.assert_array_equal(fixed.connected, first[0].weights > 0)
+    session = scanner.session(scanner.run(scanner.series(rng)), connectomes=second)
+    own, held = scanner.features(session), scanner.features(session, connections=fixed)
+    assert held["sfc_targets"].value > own["sfc_targets"].value
+    assert held["sfc_targets"].value == pytest.approx((first[0].weights > 0).sum(1).mean())
+    with pytest.raises(ValueError, match="no connectome"):
+        consistent_connections([])

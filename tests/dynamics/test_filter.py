@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+
 from remanent.dynamics.filter import START_SD, Grid, last_state, log_likelihood, smooth, tilted_moments
 from remanent.dynamics.model import Params, transition
 

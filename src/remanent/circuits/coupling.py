@@ -14,7 +14,7 @@ from remanent.circuits.definitions import definitions
 from remanent.circuits.feature import Feature, unavailable
 from remanent.circuits.function import fisher_z
 from remanent.circuits.sampling import BLOCKS, jackknife_se
-from remanent.circuits.wiring import Wiring
+from remanent.circuits.wiring import Connections, Wiring
 
 Regional = Float[ndarray, " parcel"]
 
@@ -31,15 +31,18 @@ class Predictors:
     targets: Bool[ndarray, "parcel parcel"]
 
 
-def coupling_features(bold: Bold, wiring: Wiring, places: Parcellation, problem: str) -> Iterator[Feature]:
+def coupling_features(
+    bold: Bold, wiring: Wiring, places: Parcellation, problem: str, connections: Connections | None = None
+) -> Iterator[Feature]:
     """Mean regional coupling, globally and by network, and how many targets a region had on average.
 
-    ``sfc_spearman_*``: rank correlation over existing connections. ``sfc_r2_*``: adjusted R² of a regression on path
+    ``sfc_spearman_*``: rank correlation over existing connections (this session's own, or those fixed for the study). ``sfc_r2_*``: adjusted R² of a regression on path
     length, communicability and distance. Errors hold what a finite scan adds to the functional side; the connectome
     counts as given.
     """
     weight = wiring.ordered(wiring.weight, bold.labels)
-    targets = (np.nan_to_num(weight) > 0) & np.isfinite(fisher_z(bold.r))
+    chosen = np.nan_to_num(weight) > 0 if connections is None else connections.ordered(bold.labels)
+    targets = chosen & np.isfinite(weight) & np.isfinite(fisher_z(bold.r))
     ranked = rank_rows(weight, targets)
     matrices = (bold.r, *leave_one_block_out(bold))
     regional = np.array([spearman(rank_rows(r, targets), ranked, targets) for r in matrices])

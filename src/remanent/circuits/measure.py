@@ -12,11 +12,13 @@ from remanent.circuits.quality import quality_features, scan_problem
 from remanent.circuits.sampling import memory
 from remanent.circuits.structure import morphometry_features, wiring_features
 from remanent.circuits.timescale import timescale_features
-from remanent.circuits.wiring import wire
+from remanent.circuits.wiring import Connections, wire
 from remanent.study.session import Run, SessionData
 
 
-def measure(session: SessionData, *, atlas: str | None = None) -> tuple[Feature, ...]:
+def measure(
+    session: SessionData, *, atlas: str | None = None, connections: Connections | None = None
+) -> tuple[Feature, ...]:
     """Measure every circuit of one session.
 
     Parameters
@@ -25,6 +27,9 @@ def measure(session: SessionData, *, atlas: str | None = None) -> tuple[Feature,
         What was read of one scan visit.
     atlas
         The study's atlas (`choose_atlas`). None: the best this session has by itself, right for a single session only.
+    connections
+        Pairs that count as connected in every session of the study (`wiring.consistent_connections`), for
+        structure-function coupling. None: the session's own.
 
     Returns
     -------
@@ -33,7 +38,7 @@ def measure(session: SessionData, *, atlas: str | None = None) -> tuple[Feature,
         with a reason.
     """
     atlas = atlas or _own_atlas(session)
-    return tuple(_parcellated(session, atlas) if atlas else ()) + tuple(_anatomy(session))
+    return tuple(_parcellated(session, atlas, connections) if atlas else ()) + tuple(_anatomy(session))
 
 
 def atlases(session: SessionData) -> frozenset[str]:
@@ -54,7 +59,7 @@ def _own_atlas(session: SessionData) -> str | None:
     return choose_atlas([both or available]) if available else None
 
 
-def _parcellated(session: SessionData, atlas: str) -> Iterator[Feature]:
+def _parcellated(session: SessionData, atlas: str, connections: Connections | None) -> Iterator[Feature]:
     runs = runs_to_measure(session.runs, atlas)
     wiring = wire(session.connectomes, atlas)
     if wiring:
@@ -70,7 +75,7 @@ def _parcellated(session: SessionData, atlas: str) -> Iterator[Feature]:
     yield from _doubted(function_features(bold, places, past, problem), doubts)
     yield from _doubted(timescale_features(bold, places, past, problem), doubts)
     if wiring:
-        yield from _doubted(coupling_features(bold, wiring, places, problem), doubts + wiring.doubts)
+        yield from _doubted(coupling_features(bold, wiring, places, problem, connections), doubts + wiring.doubts)
 
 
 def _anatomy(session: SessionData) -> Iterator[Feature]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.sparse.csgraph import shortest_path
 
@@ -46,6 +46,42 @@ class Wiring:
         result = np.full((len(labels), len(labels)), np.nan)
         result[np.ix_(there, there)] = matrix[np.ix_(index, index)]
         return result
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Which pairs of parcels count as connected in every session of a study, [parcel, parcel] in the order of `labels`."""
+
+    labels: tuple[str, ...]
+    connected: Bool[ndarray, "parcel parcel"]
+
+    def ordered(self, labels: Sequence[str]) -> Bool[ndarray, "label label"]:
+        """Return them in the order of other labels; parcels not known here have no connection."""
+        position = {label: i for i, label in enumerate(self.labels)}
+        there = [i for i, label in enumerate(labels) if label in position]
+        index = [position[labels[i]] for i in there]
+        result = np.zeros((len(labels), len(labels)), dtype=bool)
+        result[np.ix_(there, there)] = self.connected[np.ix_(index, index)]
+        return result
+
+
+def consistent_connections(wirings: Sequence[Wiring], share: float = 0.5) -> Connections:
+    """Find the pairs connected in at least `share` of the sessions, so that a visit does not choose its own targets.
+
+    The parcels are those of the first session; a session that lacks a parcel does not vote on it.
+
+    Raises
+    ------
+    ValueError
+        There is no session.
+    """
+    if not wirings:
+        raise ValueError("no connectome was given, so no connections can be chosen")
+    labels = wirings[0].labels
+    weights = np.stack([one.ordered(one.weight, labels) for one in wirings])
+    votes = np.isfinite(weights).sum(axis=0)
+    connected = (np.nan_to_num(weights) > 0).sum(axis=0) >= share * np.maximum(votes, 1)
+    return Connections(labels, connected & (votes > 0))
 
 
 def wire(connectomes: Sequence[Connectome], atlas: str) -> Wiring | None:

@@ -25,6 +25,7 @@ import yaml
 from jaxtyping import Array, Bool, Float
 from scipy.special import digamma, gammaln, logsumexp
 
+from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import Grid, log_likelihood, replicate
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, to_params
@@ -216,7 +217,7 @@ def _repeat(grid: Grid, times: int) -> Grid:
 
 @lru_cache(maxsize=8)
 def _evaluate(layout: Layout) -> Any:
-    return jax.jit(lambda theta, switches, grid: log_likelihood(to_params(theta, layout, switches), grid))
+    return compiled(lambda theta, switches, grid: log_likelihood(to_params(theta, layout, switches), grid))
 
 
 @lru_cache(maxsize=8)
@@ -229,12 +230,12 @@ def _scores(layout: Layout) -> Any:
 
         return jax.lax.map(along, jnp.eye(theta.size))
 
-    return jax.jit(scores)
+    return compiled(scores)
 
 
 @lru_cache(maxsize=8)
 def _replicator(layout: Layout) -> Any:
-    return jax.jit(lambda rng, theta, switches, grid: replicate(rng, to_params(theta, layout, switches), grid))
+    return compiled(lambda rng, theta, switches, grid: replicate(rng, to_params(theta, layout, switches), grid))
 
 
 def _simulate(layout: Layout, rng: Array, theta: np.ndarray, switches: np.ndarray, design: Grid) -> Grid:

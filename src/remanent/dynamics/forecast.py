@@ -4,14 +4,16 @@ Given (f, s) and the passive gain p_i today, function and structure are Gaussian
 of `filter.tilted_moments` with trapezoid weights, so future diffusion is integrated over and only what is unknown today is left to the draws.
 """
 
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import P_GAIN, F, Grid, S, last_state, tilted_moments
 from remanent.dynamics.model import AnyArray, Params, Transition, transition
 from remanent.dynamics.priors import Layout, to_params
@@ -53,44 +55,52 @@ def draw_today(
 ) -> Today:
     """For each draw of theta, one draw of every patient's state from its filtered law."""
     mean, cov = (
-        np.asarray(v) for v in _laws(layout, jnp.asarray(theta), jnp.asarray(switches), Grid(*map(jnp.asarray, grid)))
+        np.asarray(v) for v in _laws(layout)(jnp.asarray(theta), jnp.asarray(switches), Grid(*map(jnp.asarray, grid)))
     )
     root = np.linalg.cholesky(cov + 1e-12 * np.eye(3))
     x = mean + (root @ rng.standard_normal((*mean.shape, 1)))[..., 0]
     return Today(theta, x[..., 0], x[..., 1], x[..., 2])
 
 
-@partial(jax.jit, static_argnums=0)
-def _laws(layout: Layout, theta: Array, switches: Array, grid: Grid) -> tuple[Array, Array]:
-    """Mean [draw, patient, 3] and covariance [draw, patient, 3, 3] of (f, s, p_i) after the last step."""
+@lru_cache(maxsize=8)
+def _laws(layout: Layout) -> Callable[..., Any]:
+    """Program: mean [draw, patient, 3] and covariance [draw, patient, 3, 3] of (f, s, p_i) after the last step."""
     kept = np.array([F, S, P_GAIN])
 
-    def one(t: Array) -> tuple[Array, Array]:
-        moments = last_state(to_params(t, layout, switches), grid)
-        return moments.mean[kept].T, jnp.moveaxis(moments.cov[kept][:, kept], -1, 0)
+    def laws(theta: Array, switches: Array, grid: Grid) -> tuple[Array, Array]:
+        def one(t: Array) -> tuple[Array, Array]:
+            moments = last_state(to_params(t, layout, switches), grid)
+            return moments.mean[kept].T, jnp.moveaxis(moments.cov[kept][:, kept], -1, 0)
 
-    return jax.lax.map(one, theta)
+        return jax.lax.map(one, theta)
+
+    return compiled(laws)
 
 
 def roll_forward(layout: Layout, switches: Float[np.ndarray, " 2"], today: Today, outlook: Outlook) -> Ahead:
     """Survival and expected function of every draw of every patient under one outlook."""
-    survival, function = _roll(
-        layout, jnp.asarray(switches), Today(*map(jnp.asarray, today)), Outlook(*map(jnp.asarray, outlook))
+    survival, function = _roll(layout)(
+        jnp.asarray(switches), Today(*map(jnp.asarray, today)), Outlook(*map(jnp.asarray, outlook))
     )
     return Ahead(np.asarray(survival), np.asarray(function))
 
 
-@partial(jax.jit, static_argnums=0)
-def _roll(layout: Layout, switches: Array, today: Today, outlook: Outlook) -> tuple[Array, Array]:
-    draws, patients = today.f.shape
-    params = jax.vmap(lambda t: to_params(t, layout, switches))(today.theta)
-    per_lane = params._replace(**{k: jnp.repeat(getattr(params, k), patients) for k in _SCALARS})
-    push = (params.b[:, :, None] * outlook.stress[None]).sum(1).ravel()
-    dose = jnp.broadcast_to(outlook.dose[:, None], (len(outlook.dt), draws, patients)).reshape(len(outlook.dt), -1)
-    start = (today.f.ravel(), today.s.ravel(), today.p.ravel())
-    survival, function = _lanes_forward(per_lane, start, outlook.dt, dose, push)
-    shape = (len(outlook.dt), draws, patients)
-    return survival.reshape(shape), function.reshape(shape)
+@lru_cache(maxsize=8)
+def _roll(layout: Layout) -> Callable[..., Any]:
+    """Program: survival and mean function, [interval, draw, patient] each."""
+
+    def roll(switches: Array, today: Today, outlook: Outlook) -> tuple[Array, Array]:
+        draws, patients = today.f.shape
+        params = jax.vmap(lambda t: to_params(t, layout, switches))(today.theta)
+        per_lane = params._replace(**{k: jnp.repeat(getattr(params, k), patients) for k in _SCALARS})
+        push = (params.b[:, :, None] * outlook.stress[None]).sum(1).ravel()
+        shape = (len(outlook.dt), draws, patients)
+        dose = jnp.broadcast_to(outlook.dose[:, None], shape).reshape(len(outlook.dt), -1)
+        start = (today.f.ravel(), today.s.ravel(), today.p.ravel())
+        survival, function = _lanes_forward(per_lane, start, outlook.dt, dose, push)
+        return survival.reshape(shape), function.reshape(shape)
+
+    return compiled(roll)
 
 
 _SCALARS = ("k_f", "r", "c", "a", "sig_f", "sig_s", "h0", "eta_f")
@@ -104,7 +114,8 @@ def _lanes_forward(
     push: Lane,
 ) -> tuple[Float[Array, "interval lane"], Float[Array, "interval lane"]]:
     f, s, p = start
-    law = transition(params.k_f, params.c + params.a * dose, params.r, (params.sig_f, params.sig_s), dt[:, None])
+    k_f, c, a, r, sig_f, sig_s = (getattr(params, name)[None] for name in ("k_f", "c", "a", "r", "sig_f", "sig_s"))
+    law = transition(k_f, c + a * dose, r, (sig_f, sig_s), dt[:, None])
 
     def survive(moments: _Pair, days: Array) -> tuple[Lane, _Pair]:
         m_f, m_s, v_ff, v_fs, v_ss = moments

@@ -109,17 +109,21 @@ class Transition(NamedTuple):
 
 
 def transition(k_f: Lanes, kappa: Lanes, r: Lanes, sig: tuple[Lanes, Lanes], dt: Lanes) -> Transition:
-    r"""Transition of the drift A = [[-k_f, k_f], [kappa, -(kappa + r)]] over `dt` days, kappa = c + a D.
+    r"""Transition of the drift A = [[-k_f, k_f], [kappa, -(kappa + r)]] over `dt` days, kappa = c + a D, for k_f > 0 and r > 0.
 
-    Phi = exp(A dt) by Cayley-Hamilton; the input integral is A^-1 (Phi - I) and the noise X - Phi X Phi', X the stationary covariance
-    (A X + X A' + diag(sig_f², sig_s²) = 0). Both lose digits where A is nearly singular (r or k_f near 0); there the doubling form is used.
-    All arguments broadcast; dt = 0 gives the identity.
+    Phi = exp(A dt) by Cayley-Hamilton, the input integral A^-1 (Phi - I), the noise X - Phi X Phi' with X the stationary covariance
+    (A X + X A' + diag(sig_f², sig_s²) = 0). Relative error about 1e-16 / (r dt); all arguments broadcast; dt = 0 gives the identity.
     """
-    k_f, kappa, r, sig_f, sig_s, dt = jnp.broadcast_arrays(*(jnp.asarray(v, float) for v in (k_f, kappa, r, *sig, dt)))
-    args = (k_f, kappa, r, sig_f, sig_s, dt)
-    slowest = r * k_f / (k_f + kappa + r + 1e-300)
-    ill = jnp.any((dt > 0) & (slowest * dt < 1e-5) | (k_f <= 0))
-    return jax.lax.cond(ill, _by_doubling, _by_stationary_law, args)
+    return _by_stationary_law(_broadcast(k_f, kappa, r, sig, dt))
+
+
+def transition_any(k_f: Lanes, kappa: Lanes, r: Lanes, sig: tuple[Lanes, Lanes], dt: Lanes) -> Transition:
+    """Transition of any drift, singular ones included (r = 0, k_f = 0, equal or complex eigenvalues): twice the work, no division."""
+    return _by_doubling(_broadcast(k_f, kappa, r, sig, dt))
+
+
+def _broadcast(k_f: Lanes, kappa: Lanes, r: Lanes, sig: tuple[Lanes, Lanes], dt: Lanes) -> tuple[Lanes, ...]:
+    return tuple(jnp.broadcast_arrays(*(jnp.asarray(v, float) for v in (k_f, kappa, r, *sig, dt))))
 
 
 def propagator(k_f: Lanes, kappa: Lanes, r: Lanes, dt: Lanes) -> tuple[Lanes, Lanes, Lanes, Lanes]:

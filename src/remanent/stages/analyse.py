@@ -3,17 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
 
 from remanent.dynamics import compare as comparing
 from remanent.dynamics.compare import Comparison
-from remanent.dynamics.filter import Smoothed, smooth
 from remanent.dynamics.forecast import Ahead
 from remanent.dynamics.grid import TimeLine, build_timeline, medication_of, total_exposure
 from remanent.dynamics.indicators import Indicators, choose_indicators
 from remanent.dynamics.infer import Posterior, fit
-from remanent.dynamics.priors import MECHANISMS, SWITCHES, layout, to_params
+from remanent.dynamics.priors import MECHANISMS, layout
+from remanent.dynamics.states import States, posterior_states
 from remanent.plan.decide import Advice, Interval, Situation, Thresholds, decide, shipped_thresholds, thresholds_for
 from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
 from remanent.relapse.predict import (
@@ -30,6 +29,7 @@ from remanent.relapse.predict import (
 from remanent.study.panel import Panel
 
 DRAWS = 200
+STATE_DRAWS = 25
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything the group level found. `states` are averaged over mechanisms by evidence, [step, lane]; `advice` by lane."""
+    """Everything the group level found. `situation` and `advice` by lane."""
 
     panel: Panel
     indicators: Indicators
     timeline: TimeLine
     posterior: Posterior
     comparison: Comparison
-    states: Smoothed
+    states: States
     outcome: Outcome
     situation: tuple[Situation, ...]
     advice: tuple[Advice, ...]
@@ -93,7 +93,9 @@ def analyse(
         timeline=timeline,
         posterior=posterior,
         comparison=comparison,
-        states=averaged_states(posterior, timeline, comparison.evidence_weight),
+        states=posterior_states(
+            posterior, timeline.grid, comparison.evidence_weight, STATE_DRAWS, np.random.default_rng(seed)
+        ),
         outcome=outcome,
         situation=situation,
         advice=tuple(decide(s, table) for s in situation),
@@ -135,22 +137,6 @@ def _function_contraction(
     """As for probabilities, on function after withdrawal mapped into (0, 1) by the logistic function."""
     squashed = [[1 / (1 + np.exp(-a.function)) for a in paths] for paths in (rolled, blind)]
     return contraction(squashed[0], squashed[1], (after.weight, before.weight))
-
-
-def averaged_states(posterior: Posterior, timeline: TimeLine, weight: np.ndarray) -> Smoothed:
-    """Smoothed states at each mechanism's mode, mixed by evidence (means average; variances add the spread between mechanisms)."""
-    parts = [
-        Smoothed(*map(np.asarray, smooth(to_params(jnp.asarray(f.mode), posterior.layout, SWITCHES[m]), timeline.grid)))
-        for m, f in enumerate(posterior.fits)
-    ]
-    mixed = {}
-    for name in ("f", "s", "fitted"):
-        means = np.stack([getattr(p, f"{name}_mean") for p in parts])
-        sds = np.stack([getattr(p, f"{name}_sd") for p in parts])
-        mean = np.tensordot(weight, means, 1)
-        mixed[f"{name}_mean"] = mean
-        mixed[f"{name}_sd"] = np.sqrt(np.tensordot(weight, sds**2 + (means - mean) ** 2, 1))
-    return Smoothed(**mixed, withdrawal=np.tensordot(weight, np.stack([p.withdrawal for p in parts]), 1))
 
 
 def _lacks(panel: Panel, comparison: Comparison) -> tuple[str, ...]:

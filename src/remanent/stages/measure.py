@@ -13,7 +13,7 @@ from remanent._errors import Problem, RemanentError
 from remanent.circuits.atlas import choose_atlas
 from remanent.circuits.feature import Feature
 from remanent.circuits.measure import measure
-from remanent.study.bids import SessionFiles, load_session, read_study
+from remanent.study.bids import SessionFiles, atlases_named, load_session, read_study
 from remanent.study.outputs import claim
 from remanent.study.store import IngestSummary, Record, session_key
 from remanent.study.table import Study
@@ -54,19 +54,19 @@ def measure_study(
     with Record.open(out) as record:
         ingest = record.ingest(study, participants)
         log("ingest", rows_added=ingest.rows_added, rows_closed=ingest.rows_closed, files_read=ingest.files_read)
-        record.put_problems("read", study.problems)
-        sources = {_key(s): _hash(study_root, s, _atlas(study)) for s in study.sessions}
+        atlas = _atlas(study)
+        sources = {_key(s): _hash(study_root, s, atlas) for s in study.sessions}
         changed = [s for s in study.sessions if not record.has_features(_key(s), sources[_key(s)])]
         day = _days(study)
-        for done in _map(partial(_measure_one, study_root, _atlas(study)), changed, workers):
+        for done in _map(partial(_measure_one, study_root, atlas), changed, workers):
             record.put_features(
                 done.files.participant_id,
                 done.files.session_id,
                 day.get(_key(done.files), float("nan")),
                 done.features,
                 sources[_key(done.files)],
+                problems=done.problems,
             )
-            record.put_problems(f"measure {_key(done.files)}", done.problems)
             log("measure", session=record.pseudonym(_key(done.files)), features=len(done.features))
         if not participants:
             record.keep_features(_key(s) for s in study.sessions)
@@ -85,19 +85,15 @@ def _days(study: Study) -> dict[str, float]:
 
 def _atlas(study: Study) -> str | None:
     """One atlas for the whole study; None where no session has a parcellated series, and each connectome speaks for itself."""
-    offered = [
-        {f.entities.get("atlas", f.entities.get("seg", "")) for f in s.files if f.kind == "xcpd"} - {""}
-        for s in study.sessions
-    ]
-    offered = [o for o in offered if o]
+    offered = [o for o in (atlases_named(s) for s in study.sessions) if o]
     return choose_atlas(offered) if offered else None
 
 
 def _hash(root: Path, session: SessionFiles, atlas: str | None) -> str:
-    """Hash of everything a session's features depend on: file contents, atlas, program version."""
+    """Hash of everything a session's features depend on: file contents, who made them, atlas, program version."""
     total = hashlib.sha256(f"{__version__} {atlas}".encode())
     for file in sorted(session.files, key=lambda f: f.path):
-        total.update(file.path.encode("utf-8", "surrogateescape"))
+        total.update(f"{file.path} {file.pipeline!r}".encode("utf-8", "surrogateescape"))
         try:
             total.update(hashlib.sha256((root / file.path).read_bytes()).digest())
         except OSError as error:

@@ -31,7 +31,7 @@ def publish(record: Record, panel: Panel, results: Results | None, options: Opti
         _keep_draws(record, results)
     features, problems = record.features(), record.problems()
     description = _description(study_root)
-    parameters = {"Seed": seed, "Snapshot": record.snapshot_id}
+    parameters = {"Seed": seed, "Snapshot": record.snapshot_id, "AuditHead": record.head}
     everything: dict[str, Mapping[str, Any]] = {
         **found,
         "features": {name: features[name] for name in features.columns},

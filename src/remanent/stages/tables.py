@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from remanent.dynamics.compare import settings
 from remanent.dynamics.priors import MECHANISMS
 from remanent.relapse.predict import HORIZONS_DAYS, Estimate, at_horizons
 from remanent.stages.analyse import Results
@@ -31,26 +32,25 @@ def _ids(results: Results) -> list[str]:
 
 
 def _states_table(results: Results) -> Columns:
-    columns: Columns = {
-        k: []
-        for k in (
-            "participant_id",
-            "day",
-            "function_mean",
-            "function_sd",
-            "structure_mean",
-            "structure_sd",
-            "withdrawal_mean",
-        )
-    }
+    columns: Columns = {c.name: [] for c in OUTPUT["states"].columns}
+    x, informed = results.states.smoothed, states_informed(results)
+    numbers = (x.f_mean, x.f_sd, x.s_mean, x.s_sd, x.withdrawal)
     for lane, who in enumerate(_ids(results)):
         rows = report_rows(results, lane)
-        columns["participant_id"] += [who] * len(rows)
-        columns["day"] += results.timeline.grid.day[rows, lane].tolist()
-        x = results.states
-        for name, values in zip(list(columns)[2:], (x.f_mean, x.f_sd, x.s_mean, x.s_sd, x.withdrawal), strict=True):
-            columns[name] += values[rows, lane].tolist()
+        values = [
+            [who] * len(rows),
+            results.timeline.grid.day[rows, lane].tolist(),
+            *(v[rows, lane].tolist() for v in numbers),
+        ]
+        basis = ["data" if informed[lane] else "prior"] * len(rows)
+        for column, part in zip(columns.values(), [*values, basis], strict=True):
+            column.extend(part)
     return columns
+
+
+def states_informed(results: Results) -> np.ndarray:
+    """Whether the data removed enough of the prior variance of function for states to be shown as findings, [lane]."""
+    return results.states.contraction[: len(results.timeline.lanes)] >= settings()["informed"]["states"]["value"]
 
 
 def report_rows(results: Results, lane: int) -> np.ndarray:

@@ -187,7 +187,7 @@ def _scans(features: Table, who: str) -> tuple[show.Scan, ...]:
 
 
 def _states(results: Results, lane: int) -> show.States:
-    rows, x = report_rows(results, lane), results.states
+    rows, x = report_rows(results, lane), results.states.smoothed
     seen = int((results.timeline.grid.observed[:, lane] > 0).sum())
     words = (
         f"Rests on {seen} observations of this patient and on the cohort's fit. "
@@ -215,7 +215,10 @@ def _indicators(results: Results, lane: int) -> tuple[show.Indicator, ...]:
         steps = np.flatnonzero((grid.observed[:, lane] > 0) & (grid.indicator[:, lane] == j))
         if not steps.size:
             continue
-        fitted, fitted_sd = results.states.fitted_mean[steps, lane], results.states.fitted_sd[steps, lane]
+        fitted, fitted_sd = (
+            results.states.smoothed.fitted_mean[steps, lane],
+            results.states.smoothed.fitted_sd[steps, lane],
+        )
         days, observed = panel.features.of(i, scale.names[j])
         rows = panel.features.patient == i
         se = panel.features.se[rows & (panel.features.name == panel.features.names.index(scale.names[j]))]

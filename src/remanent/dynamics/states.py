@@ -1,0 +1,87 @@
+"""States of each patient given all data, averaged over mechanisms and population parameters, and how much of them the data determined."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from remanent.dynamics.compile import compiled
+from remanent.dynamics.filter import Grid, Smoothed, smooth
+from remanent.dynamics.infer import Posterior
+from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, to_params
+
+Theta = Float[np.ndarray, "draw param"]
+_PAIRS = (("f_mean", "f_sd"), ("s_mean", "s_sd"), ("fitted_mean", "fitted_sd"))
+
+
+@dataclass(frozen=True)
+class States:
+    """Posterior of the states.
+
+    Attributes
+    ----------
+    smoothed
+        Means and sds including the uncertainty about parameters and mechanism, [step, lane].
+    contraction
+        Share of the prior variance of function, over each lane's steps, that the data removed, [lane]; 0: nothing.
+    """
+
+    smoothed: Smoothed
+    contraction: np.ndarray
+
+
+def posterior_states(
+    posterior: Posterior, grid: Grid, weight: Float[np.ndarray, " mechanism"], draws: int, rng: np.random.Generator
+) -> States:
+    """Mix smoothed states over `draws` parameter draws of each mechanism; the same from the prior, with nothing observed, to compare."""
+    blind = grid._replace(
+        observed=np.zeros_like(grid.dt), at_risk=np.zeros_like(grid.dt), relapse=np.zeros_like(grid.dt)
+    )
+    even = np.full(len(MECHANISMS), 1 / len(MECHANISMS))
+    after = _mixture(posterior.layout, [fit.draw(rng, draws) for fit in posterior.fits], grid, weight)
+    prior_draws = [rng.standard_normal((draws, posterior.layout.size)) for _ in MECHANISMS]
+    before = _mixture(posterior.layout, prior_draws, blind, even)
+    real = np.isfinite(grid.day)
+    removed = 1 - (after.f_sd**2 * real).sum(0) / np.maximum((before.f_sd**2 * real).sum(0), 1e-12)
+    return States(after, removed)
+
+
+def _mixture(layout: Layout, draws: list[Theta], grid: Grid, weight: np.ndarray) -> Smoothed:
+    data = Grid(*map(jnp.asarray, grid))
+    parts = [_averaged(layout)(jnp.asarray(t), jnp.asarray(SWITCHES[m]), data) for m, t in enumerate(draws)]
+    first, second = (
+        {
+            name: np.tensordot(weight, np.stack([np.asarray(getattr(p[k], name)) for p in parts]), 1)
+            for name in Smoothed._fields
+        }
+        for k in (0, 1)
+    )
+    sds = {sd: np.sqrt(np.maximum(second[mean] - first[mean] ** 2, 0.0)) for mean, sd in _PAIRS}
+    return Smoothed(**{name: sds.get(name, values) for name, values in first.items()})
+
+
+@lru_cache(maxsize=8)
+def _averaged(layout: Layout) -> Callable[..., Any]:
+    """Program: mean over draws of each smoothed mean, and of its second moment (variance plus squared mean)."""
+
+    def moments(theta: Array, switches: Array, grid: Grid) -> tuple[Smoothed, Smoothed]:
+        def one(x: Smoothed) -> Smoothed:
+            squares = {mean: getattr(x, mean) ** 2 + getattr(x, sd) ** 2 for mean, sd in _PAIRS}
+            return x._replace(**squares)
+
+        def add(total: tuple[Smoothed, Smoothed], t: Array) -> tuple[tuple[Smoothed, Smoothed], None]:
+            x = smooth(to_params(t, layout, switches), grid)
+            return jax.tree.map(jnp.add, total, (x, one(x))), None
+
+        zero = jax.tree.map(
+            lambda _: jnp.zeros_like(grid.dt), (Smoothed(*Smoothed._fields), Smoothed(*Smoothed._fields))
+        )
+        total, _ = jax.lax.scan(add, zero, theta)
+        return jax.tree.map(lambda v: v / theta.shape[0], total)
+
+    return compiled(moments)
