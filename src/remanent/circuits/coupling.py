@@ -36,9 +36,9 @@ def coupling_features(
 ) -> Iterator[Feature]:
     """Mean regional coupling, globally and by network, and how many targets a region had on average.
 
-    ``sfc_spearman_*``: rank correlation over existing connections (this session's own, or those fixed for the study). ``sfc_r2_*``: adjusted R² of a regression on path
-    length, communicability and distance. Errors hold what a finite scan adds to the functional side; the connectome
-    counts as given.
+    ``sfc_spearman_*``: rank correlation over existing connections (this session's own, or those fixed for the study).
+    ``sfc_r2_*``: adjusted R² of a regression on path length, communicability and distance. Errors hold what a finite
+    scan adds to the functional side; the connectome counts as given.
     """
     weight = wiring.ordered(wiring.weight, bold.labels)
     chosen = np.nan_to_num(weight) > 0 if connections is None else connections.ordered(bold.labels)

@@ -40,12 +40,7 @@ class Wiring:
 
     def ordered(self, matrix: Square, labels: Sequence[str]) -> Float[ndarray, "label label"]:
         """Return `matrix` in the order of other labels; NaN for parcels this connectome does not have."""
-        position = {label: i for i, label in enumerate(self.labels)}
-        there = [i for i, label in enumerate(labels) if label in position]
-        index = [position[labels[i]] for i in there]
-        result = np.full((len(labels), len(labels)), np.nan)
-        result[np.ix_(there, there)] = matrix[np.ix_(index, index)]
-        return result
+        return _reordered(matrix, self.labels, labels, np.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +52,7 @@ class Connections:
 
     def ordered(self, labels: Sequence[str]) -> Bool[ndarray, "label label"]:
         """Return them in the order of other labels; parcels not known here have no connection."""
-        position = {label: i for i, label in enumerate(self.labels)}
-        there = [i for i, label in enumerate(labels) if label in position]
-        index = [position[labels[i]] for i in there]
-        result = np.zeros((len(labels), len(labels)), dtype=bool)
-        result[np.ix_(there, there)] = self.connected[np.ix_(index, index)]
-        return result
+        return _reordered(self.connected, self.labels, labels, blank=False)
 
 
 def consistent_connections(wirings: Sequence[Wiring], share: float = 0.5) -> Connections:
@@ -155,3 +145,13 @@ def _first(connectomes: Sequence[Connectome], order: Sequence[str]) -> Connectom
     rank = {measure: i for i, measure in enumerate(order)}
     known = [connectome for connectome in connectomes if connectome.measure in rank]
     return min(known, key=lambda connectome: rank[connectome.measure], default=None)
+
+
+def _reordered(matrix: ndarray, have: Sequence[str], want: Sequence[str], blank: float) -> ndarray:
+    """Rows and columns by label, never by position; `blank` for labels that are not there."""
+    position = {label: i for i, label in enumerate(have)}
+    there = [i for i, label in enumerate(want) if label in position]
+    index = [position[want[i]] for i in there]
+    result = np.full((len(want), len(want)), blank)
+    result[np.ix_(there, there)] = matrix[np.ix_(index, index)]
+    return result
