@@ -69,7 +69,10 @@ class _Placed:
 
     values: Series
     kept: Bool[ndarray, " full_frame"]
-    problem: str = ""
+    mean: Float[ndarray, " parcel"]
+    sd: Float[ndarray, " parcel"]
+    faults: dict[str, str]
+    problem: str
 
 
 def prepare(runs: Sequence[Run]) -> Bold:
@@ -80,30 +83,38 @@ def prepare(runs: Sequence[Run]) -> Bold:
     Nothing is shrunk: shrinkage depends on the scan's length and would turn a shorter scan into a weaker circuit.
     """
     labels = runs[0].labels
-    placed = [(run, _place(run, run.series, labels)) for run in runs if run.series is not None]
+    placed = [_place(run, run.series, labels) for run in runs if run.series is not None]
     if not placed:
         return _from_matrix(runs[0])
-    dropped: dict[str, str] = {}
-    for run, part in placed:
-        dropped = _faults(labels, part.values[part.kept], _coverage(run, labels)) | dropped
+    dropped = {label: reason for part in placed for label, reason in part.faults.items()}
     bad = np.array([label in dropped for label in labels], dtype=bool)
-    gap = max(1, *(len(part.kept) for _, part in placed))
-    kept = np.concatenate([np.pad(part.kept, (0, gap)) for _, part in placed])[:-gap]
-    z = np.concatenate([np.pad(_standardise(part, bad), ((0, gap), (0, 0))) for _, part in placed])[:-gap]
+    gap = max(1, *(len(part.kept) for part in placed))
+    kept = np.concatenate([np.pad(part.kept, (0, gap)) for part in placed])[:-gap]
+    z = np.zeros((len(kept), len(labels)))
+    start = 0
+    for part in placed:
+        z[start : start + len(part.kept)] = _standardise(part, bad)
+        start += len(part.kept) + gap
     n_frames = int(kept.sum())
     r = z.T @ z / max(n_frames, 1)
     r[bad, :] = r[:, bad] = np.nan
-    tr_s = placed[0][0].tr_s
-    problem = "; ".join(dict.fromkeys(part.problem for _, part in placed if part.problem))
-    return Bold(labels, r, z, _spread(placed, bad), kept, n_frames, np.nan if tr_s is None else tr_s, dropped, problem)
+    tr_s, problems = _repetition_time(runs)
+    problems += [part.problem for part in placed if part.problem]
+    sd = np.sqrt(np.mean([np.where(bad, 0.0, part.sd) ** 2 for part in placed], axis=0))
+    return Bold(labels, r, z, sd, kept, n_frames, tr_s, dropped, "; ".join(dict.fromkeys(problems)))
 
 
-def _place(run: Run, series: Series, labels: Sequence[str]) -> _Placed:
+def _repetition_time(runs: Sequence[Run]) -> tuple[float, list[str]]:
+    """Repetition time (s) that the runs share, NaN if unknown, and what is wrong if they differ."""
+    known = {run.tr_s for run in runs if run.tr_s is not None}
+    if len(known) > 1:
+        return np.nan, [f"runs with different repetition times ({', '.join(f'{tr:g}' for tr in sorted(known))} s)"]
+    return (known.pop() if known else np.nan), []
+
+
+def _place(run: Run, series: Series, labels: tuple[str, ...]) -> _Placed:
     """Order columns by `labels` and put frames back where they were; a frame without any value is not kept."""
-    position = {label: i for i, label in enumerate(run.labels)}
-    known = np.array([label in position for label in labels], dtype=bool)
-    values = np.full((len(series), len(labels)), np.nan)
-    values[:, known] = series[:, [position[label] for label in labels if label in position]]
+    values = series if run.labels == labels else _columns(run, series, labels)
     kept = np.ones(len(series), dtype=bool) if run.kept is None else run.kept
     problem = ""
     if int(kept.sum()) == len(series) != len(kept):
@@ -116,20 +127,31 @@ def _place(run: Run, series: Series, labels: Sequence[str]) -> _Placed:
             "frames cannot be placed in time"
         )
         kept = np.ones(len(series), dtype=bool)
-    return _Placed(values, kept & np.isfinite(values).any(axis=1), problem)
+    usable = np.abs(values) < _LARGEST
+    kept = kept & usable.any(axis=1)
+    complete = usable[kept].all(axis=0)
+    inside = values if kept.all() else values[kept]
+    inside = inside if complete.all() else np.where(complete, inside, 0.0)
+    mean = inside.mean(axis=0) if len(inside) else np.zeros(len(labels))
+    sd = inside.std(axis=0) if len(inside) else np.zeros(len(labels))
+    faults = _faults(labels, complete, sd <= _FLAT * np.maximum(np.abs(mean), sd), _coverage(run, labels))
+    return _Placed(values, kept, mean, sd, faults, problem)
+
+
+def _columns(run: Run, series: Series, labels: Sequence[str]) -> Float[ndarray, "frame label"]:
+    position = {label: i for i, label in enumerate(run.labels)}
+    known = np.array([label in position for label in labels], dtype=bool)
+    values = np.full((len(series), len(labels)), np.nan)
+    values[:, known] = series[:, [position[label] for label in labels if label in position]]
+    return values
 
 
 def _standardise(part: _Placed, bad: Bool[ndarray, " parcel"]) -> Float[ndarray, "full_frame parcel"]:
-    z = np.zeros_like(part.values)
-    values = part.values[np.ix_(part.kept, ~bad)]
-    if values.size:
-        z[np.ix_(part.kept, ~bad)] = (values - values.mean(axis=0)) / values.std(axis=0)
+    z = part.values - np.where(bad, 0.0, part.mean)
+    z /= np.where(bad, 1.0, part.sd)
+    z[:, bad] = 0.0
+    z[~part.kept] = 0.0
     return z
-
-
-def _spread(placed: Sequence[tuple[Run, _Placed]], bad: Bool[ndarray, " parcel"]) -> Float[ndarray, " parcel"]:
-    variances = [np.where(bad, 0.0, part.values[part.kept]).var(axis=0) for _, part in placed if part.kept.any()]
-    return np.sqrt(np.mean(variances, axis=0)) if variances else np.zeros(len(bad))
 
 
 def _coverage(run: Run, labels: Sequence[str]) -> Float[ndarray, " parcel"]:
@@ -137,21 +159,23 @@ def _coverage(run: Run, labels: Sequence[str]) -> Float[ndarray, " parcel"]:
     return np.array([known.get(label, 1.0) for label in labels], dtype=float)
 
 
-def _faults(labels: Sequence[str], values: Series, coverage: Float[ndarray, " parcel"]) -> dict[str, str]:
+def _faults(
+    labels: Sequence[str],
+    complete: Bool[ndarray, " parcel"],
+    flat: Bool[ndarray, " parcel"],
+    coverage: Float[ndarray, " parcel"],
+) -> dict[str, str]:
     """Why parcels take no part: missing values, no variance, too little inside the field of view."""
     minimum = definitions().rule("minimum_coverage")
-    finite = (np.abs(values) < _LARGEST).all(axis=0)
-    safe = np.where(finite, values, 0.0)
-    size = np.abs(safe).max(axis=0, initial=0.0)
-    spread = safe.std(axis=0) if len(safe) else np.zeros(len(labels))
+    covered = coverage >= minimum
     reasons: dict[str, str] = {}
-    for i, label in enumerate(labels):
-        if not coverage[i] >= minimum:
-            reasons[label] = f"coverage {coverage[i]:.2f} is below {minimum:g}"
-        elif not finite[i]:
-            reasons[label] = "missing, infinite or absurd values"
-        elif spread[i] <= _FLAT * size[i]:
-            reasons[label] = "no variance"
+    for i in np.flatnonzero(~(covered & complete & ~flat)):
+        if not covered[i]:
+            reasons[labels[i]] = f"coverage {coverage[i]:.2f} is below {minimum:g}"
+        elif not complete[i]:
+            reasons[labels[i]] = "missing, infinite or absurd values"
+        else:
+            reasons[labels[i]] = "no variance"
     return reasons
 
 

@@ -147,7 +147,7 @@ def _first(connectomes: Sequence[Connectome], order: Sequence[str]) -> Connectom
     return min(known, key=lambda connectome: rank[connectome.measure], default=None)
 
 
-def _reordered(matrix: ndarray, have: Sequence[str], want: Sequence[str], blank: float) -> ndarray:
+def _reordered(matrix: ndarray, have: Sequence[str], want: Sequence[str], blank: float | bool) -> ndarray:
     """Rows and columns by label, never by position; `blank` for labels that are not there."""
     position = {label: i for i, label in enumerate(have)}
     there = [i for i, label in enumerate(want) if label in position]

@@ -117,7 +117,7 @@ def compare(posterior: Posterior, grid: Grid, lanes: int, seed: int) -> Comparis
 
 def _effects(probability: Float[np.ndarray, "row mechanism"]) -> Float[np.ndarray, "row effect"]:
     """Probability of each effect: passive is present in passive and dual, active in active and dual."""
-    return probability @ SWITCHES
+    return np.clip(probability @ SWITCHES, 0.0, 1.0)
 
 
 def _answer(
@@ -129,7 +129,7 @@ def _answer(
     both = known.all(1, keepdims=True)
     present = np.where(known, _effects(probability), _effects(prior))
     factors = np.where(SWITCHES[None] > 0, present[:, None], 1 - present[:, None])
-    answered = np.where(both, probability, factors.prod(2))
+    answered = np.clip(np.where(both, probability, factors.prod(2)), 0.0, 1.0)
     most = np.where(known[:, None], factors, 1.0).prod(2)
     least = np.where(known[:, None], factors, 0.0).prod(2)
     return answered, both | (most - least <= settings()["identifiable"]["range"]["value"])

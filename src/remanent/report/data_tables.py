@@ -14,6 +14,7 @@ from remanent.report.views import (
     Indicator,
     Interval,
     Mechanisms,
+    Question,
     Remanence,
     Series,
     States,
@@ -137,6 +138,22 @@ def mechanism_table(mechanisms: Mechanisms) -> DataTable:
         for name, p, q in zip(mechanisms.names, mechanisms.probability, mechanisms.prior, strict=True)
     ]
     return table("Mechanisms", ("Mechanism", "Probability", "Prior"), rows)
+
+
+def question_table(questions: Iterable[Question]) -> DataTable:
+    """Return what can and cannot be told about how the medication acts."""
+    rows = [
+        (
+            q.words,
+            "cannot be told from these data"
+            if q.probability is None
+            else f"yes with probability {percent(q.probability)}",
+            percent(q.prior),
+            q.answered_by or "nobody's data",
+        )
+        for q in questions
+    ]
+    return table("What can be told", ("Question", "Answer", "Before any data", "Answered by"), rows)
 
 
 def indicator_table(indicators: Iterable[Indicator]) -> DataTable:

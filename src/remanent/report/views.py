@@ -235,14 +235,31 @@ class Forecasts:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """One yes-no question about how the medication acts: probability of yes beside its prior, or None where the data cannot tell.
+
+    `answered_by` says whose data answer: ``this patient``, ``the cohort``, or empty.
+    """
+
+    words: str
+    probability: float | None
+    prior: float
+    answered_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Mechanisms:
-    """Probability of each mechanism beside its prior, in the same order as `names` (natural, passive, active, dual)."""
+    """Probability of each mechanism beside its prior, in the same order as `names` (natural, passive, active, dual).
+
+    `identifiable` is true where the data can tell all of them apart; `questions` hold what can be told where they cannot.
+    """
 
     names: tuple[str, ...] = ()
     probability: tuple[float, ...] = ()
     prior: tuple[float, ...] = ()
     identifiable: bool = False
     reason: str = ""
+    questions: tuple[Question, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

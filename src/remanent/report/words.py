@@ -81,6 +81,8 @@ def percent_interval(interval: Interval) -> str:
 
 def fraction_interval(interval: Interval) -> str:
     """Return ``0.62 (0.31 to 0.94)``."""
+    if not math.isfinite(interval.mean):
+        return "cannot be said"
     parts = [minus(f"{v:.2f}") if math.isfinite(v) else "n/a" for v in (interval.mean, interval.lower, interval.upper)]
     return f"{parts[0]} ({parts[1]} to {parts[2]})"
 

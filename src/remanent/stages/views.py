@@ -9,8 +9,9 @@ import numpy as np
 
 from remanent import __version__
 from remanent._errors import Problem
+from remanent.dynamics.compare import PRIOR
 from remanent.dynamics.grid import medication_of
-from remanent.dynamics.priors import MECHANISMS
+from remanent.dynamics.priors import MECHANISMS, SWITCHES
 from remanent.plan.simulate import PLAN_WORDS
 from remanent.relapse.predict import EDGES_DAYS, Estimate
 from remanent.report import views as show
@@ -250,6 +251,7 @@ def _intervals(estimate: Estimate, lane: int, rows: np.ndarray) -> tuple[show.In
     return tuple(show.Interval(*(float(v[r, lane]) for v in columns)) for r in rows)
 
 
+_UNKNOWN = show.Interval(np.nan, np.nan, np.nan)
 _HORIZON_ROWS = np.searchsorted(EDGES_DAYS[1:], (28.0, 91.0, 182.0, 364.0))
 
 
@@ -270,7 +272,7 @@ def _remanence(results: Results, lane: int) -> show.Remanence:
     )
     return show.Remanence(
         horizon_days=tuple(EDGES_DAYS[1:][_HORIZON_ROWS].tolist()),
-        remanence=_intervals(outcome.remanence, lane, _HORIZON_ROWS) if shown else (),
+        remanence=_intervals(outcome.remanence, lane, _HORIZON_ROWS) if shown else (_UNKNOWN,) * len(_HORIZON_ROWS),
         hold=_intervals(held, lane, _HORIZON_ROWS),
         basis=show.Basis("data", _rests_on(results) + missing),
     )
@@ -306,19 +308,41 @@ def _rests_on(results: Results) -> str:
     )
 
 
+_QUESTIONS = (
+    "Does the drug hold function up while it is taken (passive)?",
+    "Does the drug rebuild structure, so that the gain stays (active)?",
+)
+
+
 def _mechanisms(results: Results, lane: int | None) -> show.Mechanisms:
     c = results.comparison
     probability = c.cohort if lane is None else c.patient[lane]
-    flags = c.cohort_identifiable if lane is None else c.patient_identifiable[lane]
-    prior = [0.25] * 4 if lane is None else c.cohort.tolist()
-    words = c.identifiability.reason
-    if lane is not None:
-        nats = c.identifiability.weight_of_evidence[lane]
-        words += (
-            f" This patient's own records are expected to weigh {nats[0]:.1f} nats on the passive and {nats[1]:.1f} on the active "
-            "question; below the set threshold the cohort's answer stands."
-        )
-    return show.Mechanisms(MECHANISMS, tuple(map(float, probability)), tuple(prior), bool(flags.all()), words)
+    prior = PRIOR if lane is None else c.cohort
+    own = c.identifiability.cohort if lane is None else c.identifiability.patient[lane]
+    return show.Mechanisms(
+        names=MECHANISMS,
+        probability=tuple(map(float, probability)),
+        prior=tuple(map(float, prior)),
+        identifiable=bool(own.all()),
+        reason=c.identifiability.reason + ("" if lane is None else _own_weight(results, lane)),
+        questions=tuple(_question(results, lane, e, bool(own[e])) for e in range(len(_QUESTIONS))),
+    )
+
+
+def _question(results: Results, lane: int | None, effect: int, known: bool) -> show.Question:
+    c = results.comparison
+    cohort_knows = bool(c.identifiability.cohort[effect])
+    probability = (c.cohort if lane is None else c.patient[lane]) @ SWITCHES[:, effect]
+    by = "" if not cohort_knows else "the cohort" if lane is None or not known else "this patient and the cohort"
+    return show.Question(_QUESTIONS[effect], float(probability) if cohort_knows else None, 0.5, by)
+
+
+def _own_weight(results: Results, lane: int) -> str:
+    nats = results.comparison.identifiability.weight_of_evidence[lane]
+    return (
+        f" This patient's own records are expected to weigh {nats[0]:.1f} nats on the passive and {nats[1]:.1f} on the active question; "
+        "where that is below the set threshold, the cohort's answer stands."
+    )
 
 
 def cohort_view(results: Results | None, context: Context, patients: Sequence[show.PatientView]) -> show.CohortView:
