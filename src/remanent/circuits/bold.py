@@ -169,7 +169,7 @@ def _faults(
     minimum = definitions().rule("minimum_coverage")
     covered = coverage >= minimum
     reasons: dict[str, str] = {}
-    for i in np.flatnonzero(~(covered & complete & ~flat)):
+    for i in np.flatnonzero(~(covered & complete & ~flat)).tolist():
         if not covered[i]:
             reasons[labels[i]] = f"coverage {coverage[i]:.2f} is below {minimum:g}"
         elif not complete[i]:
