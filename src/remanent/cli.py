@@ -68,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         "--thresholds", type=Path, help="YAML file with thresholds of the advice, in place of the shipped ones"
     )
     _run_options(run)
+    update = _command(commands, "update", _update, "only what is new: a patient's new visit without a refit")
+    update.add_argument("out", type=Path, metavar="OUT")
+    update.add_argument("study", type=Path, metavar="STUDY")
+    update.add_argument("--thresholds", type=Path, help="as for run")
+    _run_options(update)
     simulate = _command(commands, "simulate", _simulate, "a synthetic study (BIDS) and truth.tsv")
     simulate.add_argument("spec", type=Path, metavar="SPEC")
     simulate.add_argument("out", type=Path, metavar="OUT")
@@ -117,21 +122,34 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from remanent.stages.options import Options, read_thresholds
     from remanent.stages.run import run
+
+    return _finish(options, run(_options(options), _log(options)))
+
+
+def _update(options: argparse.Namespace) -> int:
+    from remanent.stages.run import update
+
+    return _finish(options, update(_options(options), _log(options)))
+
+
+def _options(options: argparse.Namespace) -> Any:
+    from remanent.stages.options import Options, read_thresholds
 
     if options.workers < 1:
         raise UsageError(f"--workers {options.workers}", why="At least one process has to work", do="Give 1 or more.")
-    chosen = Options(
+    return Options(
         study_root=options.study,
         out=options.out,
-        level=options.level,
+        level=getattr(options, "level", None),
         workers=options.workers,
-        participants=tuple(options.participant_label),
+        participants=tuple(getattr(options, "participant_label", ())),
         seed=options.seed,
         thresholds=read_thresholds(options.thresholds) if options.thresholds else None,
     )
-    summary = run(chosen, _log(options))
+
+
+def _finish(options: argparse.Namespace, summary: Any) -> int:
     _say(summary.text(options.out))
     return WITH_LOSSES if summary.lost else DONE
 

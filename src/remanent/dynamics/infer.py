@@ -8,7 +8,7 @@ found by L-BFGS and finished by Newton steps; the Hessian comes from central dif
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -84,6 +84,16 @@ def fit(layout: Layout, grid: Grid) -> Posterior:
     with ThreadPoolExecutor(max_workers=2) as pool:
         fits = pool.map(lambda m: _fit_one(objective, data, m, np.zeros(layout.size)), range(len(MECHANISMS)))
         return Posterior(layout, tuple(fits))
+
+
+def on_data(posterior: Posterior, grid: Grid) -> Posterior:
+    """The same population posterior with the log likelihoods of these lanes: a filter pass, no refit."""
+    objective, data = _objective(posterior.layout), Grid(*(jnp.asarray(v) for v in grid))
+    fits = []
+    for m, one in enumerate(posterior.fits):
+        (_, per_patient), _ = objective(jnp.asarray(one.mode), jnp.asarray(SWITCHES[m]), data)
+        fits.append(replace(one, patient_log_lik=np.asarray(per_patient)))
+    return Posterior(posterior.layout, tuple(fits))
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,7 @@ from remanent.dynamics.compare import Comparison
 from remanent.dynamics.forecast import Ahead
 from remanent.dynamics.grid import TimeLine, build_timeline, medication_of, total_exposure
 from remanent.dynamics.indicators import Indicators, choose_indicators
-from remanent.dynamics.infer import Posterior, fit
+from remanent.dynamics.infer import Posterior, fit, on_data
 from remanent.dynamics.priors import MECHANISMS, layout
 from remanent.dynamics.states import States, posterior_states
 from remanent.plan.decide import Advice, Interval, Situation, Thresholds, decide, shipped_thresholds, thresholds_for
@@ -30,6 +30,8 @@ from remanent.study.panel import Panel
 
 DRAWS = 200
 STATE_DRAWS = 25
+
+Population = tuple[Indicators, Posterior]
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,20 @@ class Results:
 
 
 def analyse(
-    panel: Panel, *, seed: int, thresholds: Mapping[str, Thresholds | None] | None, log: Callable[..., None]
+    panel: Panel,
+    *,
+    seed: int,
+    thresholds: Mapping[str, Thresholds | None] | None,
+    log: Callable[..., None],
+    population: Population | None = None,
 ) -> Results | None:
-    """Fit, compare, forecast, advise; None where no patient has a dated record or nothing was measured."""
-    indicators = choose_indicators(panel)
+    """Fit (or take a fitted `population`), compare, forecast, advise; None where no patient has a dated record or nothing was measured."""
+    indicators = population[0] if population else choose_indicators(panel)
     if not indicators.names or not np.isfinite(panel.last_day).any():
         return None
     timeline = build_timeline(panel, indicators)
     log("grid", patients=len(timeline.lanes), steps=int(timeline.steps.max()), indicators=len(indicators.names))
-    posterior = fit(layout(indicators), timeline.grid)
+    posterior = on_data(population[1], timeline.grid) if population else fit(layout(indicators), timeline.grid)
     for one in posterior.fits:
         log("fit", mechanism=one.mechanism, converged=one.converged, log_evidence=round(one.log_evidence, 3))
     comparison = comparing.compare(posterior, timeline.grid, len(timeline.lanes), seed)

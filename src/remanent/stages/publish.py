@@ -13,6 +13,7 @@ from remanent.relapse.predict import EDGES_DAYS
 from remanent.report.pages import page_name, render_index, render_patient
 from remanent.stages.analyse import Results
 from remanent.stages.options import Options
+from remanent.stages.population import save
 from remanent.stages.tables import tables
 from remanent.stages.views import Context, cohort_view, patient_views, provenance
 from remanent.study.outputs import describe, write_outputs
@@ -29,6 +30,7 @@ def publish(record: Record, panel: Panel, results: Results | None, options: Opti
         record.put_results(name, columns)
     if results is not None:
         _keep_draws(record, results)
+    fitted = [] if results is None else [save(out, results.indicators, results.posterior)]
     features, problems = record.features(), record.problems()
     description = _description(study_root)
     parameters = {"Seed": seed, "Snapshot": record.snapshot_id, "AuditHead": record.head}
@@ -45,7 +47,7 @@ def publish(record: Record, panel: Panel, results: Results | None, options: Opti
         problems=problems,
         provenance=provenance({}, seed, record.snapshot_id, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
     )
-    written += write_pages(panel, results, context, out)
+    written += fitted + write_pages(panel, results, context, out)
     record.put_files(written)
     record.audit("publish", "study", {"files": len(written), "seed": seed})
     log("publish", files=len(written))

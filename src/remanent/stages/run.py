@@ -72,15 +72,18 @@ def run(options: Options, log: Callable[..., None]) -> RunSummary:
     return group(options, log)
 
 
-def group(options: Options, log: Callable[..., None]) -> RunSummary:
-    """Everything after measuring, from the record alone."""
+def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> RunSummary:
+    """Everything after measuring, from the record alone; without `refit`, under the population fitted before."""
+    from remanent.stages import population
     from remanent.stages.analyse import analyse
     from remanent.stages.publish import publish
     from remanent.study.panel import build_panel
 
+    known = None if refit else population.load(options.out)
     with Record.open(options.out, seed=options.seed) as record:
         panel = build_panel(record.tables(), record.features())
-        results = analyse(panel, seed=options.seed, thresholds=options.thresholds, log=log)
+        record.put_problems("update", population.not_in(known[0], panel) if known else ())
+        results = analyse(panel, seed=options.seed, thresholds=options.thresholds, log=log, population=known)
         publish(record, panel, results, options, log)
         problems = record.problems()
     codes = [a.code for a in results.advice] if results else []
@@ -93,3 +96,12 @@ def group(options: Options, log: Callable[..., None]) -> RunSummary:
         if results
         else "No participant has a dated rating or usable scan.",
     )
+
+
+def update(options: Options, log: Callable[..., None]) -> RunSummary:
+    """Read and measure what is new, and bring every patient up to date by a filter pass under the population fitted before."""
+    from remanent.stages import population
+
+    population.load(options.out)
+    measure_study(options.study_root, options.out, workers=options.workers, participants=options.participants, log=log)
+    return group(options, log, refit=False)
