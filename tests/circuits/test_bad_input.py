@@ -9,7 +9,7 @@ from remanent.circuits.measure import measure
 from remanent.study.session import Connectome, Morphometry, Pipeline, SessionData
 
 BAD = st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 1e300, -1e300, 1e-300, -7.0])
-COMMON = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+COMMON = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def check(features):

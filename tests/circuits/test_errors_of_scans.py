@@ -28,7 +28,7 @@ BOUNDS = {
 def repeats(request, scanner):
     rng = np.random.default_rng(11)
     n, phi, censored, band = request.param
-    return [scanner.features(scanner.scan(rng, n, phi, censored, band)) for _ in range(40)]
+    return [scanner.features(scanner.scan(rng, n, phi, censored, band)) for _ in range(30)]
 
 
 @pytest.mark.parametrize("kind", BOUNDS)

@@ -59,7 +59,7 @@ def test_seven_networks_prefix_is_the_same_parcel():
 @pytest.mark.parametrize(("phi", "n"), [(0.0, 200), (0.6, 300), (0.8, 500)])
 def test_claimed_error_is_the_spread_of_repeated_scans(phi, n):
     rng = np.random.default_rng(2)
-    got = [features(run(series(rng, n, phi=phi))) for _ in range(80)]
+    got = [features(run(series(rng, n, phi=phi))) for _ in range(50)]
     for name in ("fc_default_default", "fc_default_vis"):
         error = np.array([(f[name].value - np.arctanh(0.35)) / f[name].se for f in got])
         assert 0.8 < error.std() < 1.2

@@ -33,7 +33,7 @@ def learnt():
 def test_five_per_cent_of_healthy_people_stand_out_whatever_the_number_of_controls(controls):
     rng = np.random.default_rng(1)
     share = []
-    for _ in range(12):
+    for _ in range(8):
         norm = learn_norm(*reference(rng))
         for _ in range(25):
             place = 0.5 * rng.standard_normal(2), np.exp(0.15 * rng.standard_normal(2))

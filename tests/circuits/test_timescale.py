@@ -36,7 +36,7 @@ def lag_one(run):
 def test_censoring_leaves_the_autocorrelation_where_it_was(scanner):
     rng = np.random.default_rng(1)
     whole, half, compressed = [], [], []
-    for _ in range(25):
+    for _ in range(15):
         x = scanner.series(rng, n=400, phi=0.7)
         kept = rng.random(400) > 0.4
         whole.append(lag_one(scanner.run(x)))

@@ -15,6 +15,8 @@ from remanent.circuits.sampling import LARGEST_R, Linear, Memory, standard_error
 
 Estimate = Linear | Unavailable
 
+_NO_WEIGHT = "no positive connection within the networks"
+
 
 def function_features(bold: Bold, places: Parcellation, past: Memory | None, problem: str) -> Iterator[Feature]:
     """Everything measured from one session's correlations; `problem` says why none of it may be used (empty: it may)."""
@@ -86,9 +88,6 @@ def _graph_estimates(z: Square, places: Parcellation) -> Iterator[tuple[str, Est
     yield "q_yeo7", missing or graph.modularity(z, networks) or none
     for name in definitions().networks:
         yield f"participation_{name}", missing or shares.get(name) or none
-
-
-_NO_WEIGHT = "no positive connection within the networks"
 
 
 def _score(edges: Sequence[Edge], z: Square, bold: Bold, places: Parcellation) -> Estimate:
