@@ -25,6 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RemanentError as error:
         print(f"remanent: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    except OSError as error:
+        where = error.filename or "a file"
+        print(
+            f"remanent: cannot read or write {where}: {error.strerror}. Check the disk and your rights.",
+            file=sys.stderr,
+        )  # noqa: T201
+        return UNUSABLE
     except KeyboardInterrupt:
         print("remanent: stopped; run the same command again to go on from here.", file=sys.stderr)  # noqa: T201
         return 130
@@ -40,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     demo = _command(commands, "demo", _demo, "a synthetic study with known truth, and the main job on it")
     demo.add_argument("out", nargs="?", type=Path, default=Path("demo-out"), metavar="OUT")
-    demo.add_argument("--patients", type=int, default=40, help="number of synthetic patients (default 40)")
+    demo.add_argument("--patients", type=_at_least(1), default=40, help="number of synthetic patients (default 40)")
     _run_options(demo)
     check = _command(
         commands, "check", _check, "what of a study can be used, what cannot and why; or whether results are intact"
@@ -92,12 +99,21 @@ def _command(
 def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
-        type=int,
+        type=_at_least(1),
         default=max(1, os.cpu_count() or 1),
         help="processes that measure sessions (default: all cores)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
+    parser.add_argument("--seed", type=_at_least(0), default=0, help="seed of everything random (default 0)")
     parser.add_argument("--json", action="store_true", help="log one JSON object a line, on standard error")
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def whole(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of {least} or more")
+        return int(text)
+
+    return whole
 
 
 def _one_thread_per_process() -> None:
@@ -136,14 +152,16 @@ def _update(options: argparse.Namespace) -> int:
 def _options(options: argparse.Namespace) -> Any:
     from remanent.stages.options import Options, read_thresholds
 
-    if options.workers < 1:
-        raise UsageError(f"--workers {options.workers}", why="At least one process has to work", do="Give 1 or more.")
+    level, participants = getattr(options, "level", None), tuple(getattr(options, "participant_label", ()))
+    if level == "group" and participants:
+        why = "The group level fits everyone who was measured"
+        raise UsageError("--participant-label with group", why=why, do="Leave out one of the two.")
     return Options(
         study_root=options.study,
         out=options.out,
-        level=getattr(options, "level", None),
+        level=level,
         workers=options.workers,
-        participants=tuple(getattr(options, "participant_label", ())),
+        participants=participants,
         seed=options.seed,
         thresholds=read_thresholds(options.thresholds) if options.thresholds else None,
     )
@@ -151,6 +169,8 @@ def _options(options: argparse.Namespace) -> Any:
 
 def _finish(options: argparse.Namespace, summary: Any) -> int:
     _say(summary.text(options.out))
+    if not summary.usable:
+        return UNUSABLE
     return WITH_LOSSES if summary.lost else DONE
 
 

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from remanent._errors import InputError
+from remanent._errors import UsageError
 from remanent.stages.options import Options
 from remanent.stages.run import run
-from remanent.study.outputs import is_ours
 from remanent.trial.cohort import simulate
-from remanent.trial.spec import CohortSpec, demo_spec, read_spec
+from remanent.trial.spec import demo_spec, read_spec
 from remanent.trial.truth import read_truth
 from remanent.trial.tsv import read_tsv
 from remanent.trial.write import write_study
@@ -21,31 +20,30 @@ TruthKey = tuple[str, str, float | None, int | None, str | None]
 def write_simulation(spec_path: Path, out: Path) -> str:
     """Write the study that a specification describes; what was written, in words."""
     spec = read_spec(spec_path)
-    _write_new(spec, out)
-    return f"{spec.n_patients} synthetic patients written to {out}; the truth is in {out / 'truth.tsv'}."
-
-
-def _write_new(spec: CohortSpec, out: Path) -> None:
-    if out.exists() and any(out.iterdir()):
-        raise InputError(
-            "the folder is not empty", where=str(out), why="Nothing is overwritten.", do="Choose a new folder."
-        )
     write_study(simulate(spec), out)
+    return f"{spec.n_patients} synthetic patients written to {out}; the truth is in {out / 'truth.tsv'}."
 
 
 def demo(out: Path, *, patients: int, seed: int, workers: int, log: Callable[..., None]) -> str:
     """Simulate, run, compare with the truth; a text that ends with where the report is."""
     study, results = out / "study", out / "results"
-    if is_ours(results) and (study / "truth.tsv").is_file():
+    if (study / "truth.tsv").is_file():
+        _same_number(study, patients)
         log("simulate", reused=str(study))
     else:
-        _write_new(demo_spec(n_patients=patients, seed=seed), study)
+        write_study(simulate(demo_spec(n_patients=patients, seed=seed)), study)
         log("simulate", patients=patients)
     summary = run(Options(study, results, workers=workers, seed=seed), log)
     lines = [summary.text(results), "", "How far the estimates are from the truth:", *against_truth(study, results)]
     return "\n".join(
         [*lines, "", f"The report is at {(results / 'index.html').resolve()}", "Synthetic data; research use only."]
     )
+
+
+def _same_number(study: Path, patients: int) -> None:
+    found = len(read_tsv(study / "participants.tsv")["participant_id"])
+    if found != patients:
+        raise UsageError(f"holds a study of {found} patients, not {patients}", where=str(study), do="Choose a new OUT.")
 
 
 def against_truth(study: Path, results: Path) -> list[str]:

@@ -3,17 +3,19 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 from remanent import __version__
-from remanent._errors import Problem, RemanentError
+from remanent._errors import InputError, Problem, RemanentError
 from remanent.circuits.atlas import choose_atlas
 from remanent.circuits.feature import Feature
 from remanent.circuits.measure import measure
 from remanent.study.bids import SessionFiles, atlases_named, load_session, read_study
+from remanent.study.index import index_study
 from remanent.study.outputs import claim
 from remanent.study.store import IngestSummary, Record, session_key
 from remanent.study.table import Study
@@ -54,10 +56,9 @@ def measure_study(
     with Record.open(out) as record:
         ingest = record.ingest(study, participants)
         log("ingest", rows_added=ingest.rows_added, rows_closed=ingest.rows_closed, files_read=ingest.files_read)
-        atlas = _atlas(study)
-        sources = {_key(s): _hash(study_root, s, atlas) for s in study.sessions}
+        atlas, day = _atlas(study, participants), _days(study)
+        sources = {_key(s): _hash(study_root, s, f"{__version__} {atlas} {day.get(_key(s))}") for s in study.sessions}
         changed = [s for s in study.sessions if not record.has_features(_key(s), sources[_key(s)])]
-        day = _days(study)
         for done in _map(partial(_measure_one, study_root, atlas), changed, workers):
             record.put_features(
                 done.files.participant_id,
@@ -83,15 +84,16 @@ def _days(study: Study) -> dict[str, float]:
     return {session_key(p, s): float(day) for p, s, day in rows}
 
 
-def _atlas(study: Study) -> str | None:
-    """One atlas for the whole study; None where no session has a parcellated series, and each connectome speaks for itself."""
-    offered = [o for o in (atlases_named(s) for s in study.sessions) if o]
+def _atlas(study: Study, participants: Sequence[str]) -> str | None:
+    """One atlas for the whole study, whoever is measured now; None where no session has a parcellated series, and each connectome speaks for itself."""
+    sessions = index_study(study.root).sessions if participants else study.sessions
+    offered = [o for o in (atlases_named(s) for s in sessions) if o]
     return choose_atlas(offered) if offered else None
 
 
-def _hash(root: Path, session: SessionFiles, atlas: str | None) -> str:
-    """Hash of everything a session's features depend on: file contents, who made them, atlas, program version."""
-    total = hashlib.sha256(f"{__version__} {atlas}".encode())
+def _hash(root: Path, session: SessionFiles, settings: str) -> str:
+    """Hash of everything that is stored of a session: file contents, who made them, and `settings` (program version, atlas, day)."""
+    total = hashlib.sha256(settings.encode())
     for file in sorted(session.files, key=lambda f: f.path):
         total.update(f"{file.path} {file.pipeline!r}".encode("utf-8", "surrogateescape"))
         try:
@@ -119,4 +121,9 @@ def _map(
         yield from map(work, sessions)
         return
     with ProcessPoolExecutor(min(workers, len(sessions)), mp_context=get_context("spawn")) as pool:
-        yield from pool.map(work, sessions, chunksize=max(1, len(sessions) // (8 * workers)))
+        try:
+            yield from pool.map(work, sessions, chunksize=max(1, len(sessions) // (8 * workers)))
+        except BrokenProcessPool as error:
+            why = "The system ends processes that take too much memory; what was measured so far is kept"
+            do = "Run the same command again with fewer --workers."
+            raise InputError("a process that measures sessions was killed", why=why, do=do) from error

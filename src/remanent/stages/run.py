@@ -1,7 +1,7 @@
 """`remanent run`: the two levels in order."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from remanent._errors import InputError
@@ -21,15 +21,22 @@ class RunSummary:
         Rows, files, columns or values set aside or refused: the exit code is 3 if there are any.
     advice
         Participants by advice.
+    converged
+        Whether every fit did; None where nothing was fitted.
     message
-        What these data can tell about the mechanism, in words.
+        What these data can tell about the mechanism, in words; empty at participant level.
     """
 
     participants: int
     lost: int
-    advice: Mapping[str, int]
-    converged: bool | None
-    message: str
+    advice: Mapping[str, int] = field(default_factory=dict)
+    converged: bool | None = None
+    message: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether there was anything to fit; true at participant level, which fits nothing."""
+        return self.converged is not None or not self.message
 
     def text(self, out: Path) -> str:
         """A few lines for the terminal."""
@@ -47,10 +54,9 @@ class RunSummary:
                 "NOT CONVERGED: at least one fit did not converge; the report says which. Do not use the numbers."
             )
         if self.lost:
-            lines.append(f"{self.lost} rows, files or values were set aside or refused: see {out / 'problems.tsv'}.")
-        lines.append(
-            f"Report: {out / 'index.html'}" if self.converged is not None or self.message else f"Measured: {out}"
-        )
+            where = f"see {out / 'problems.tsv'}" if self.message else "the group level lists them in problems.tsv"
+            lines.append(f"{self.lost} rows, files or values were set aside or refused: {where}.")
+        lines.append(f"Report: {out / 'index.html'}" if self.message else f"Measured: {out}")
         return "\n".join(lines)
 
 
@@ -65,10 +71,7 @@ def run(options: Options, log: Callable[..., None]) -> RunSummary:
         measure_study(study, out, workers=options.workers, participants=options.participants, log=log)
     if options.level == "participant":
         with Record.open(out) as record:
-            problems = record.problems()
-            return RunSummary(
-                len(record.table("participants")), sum(p.action != "used" for p in problems), {}, None, ""
-            )
+            return RunSummary(len(record.table("participants")), _lost(record))
     return group(options, log)
 
 
@@ -80,22 +83,26 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     from remanent.study.panel import build_panel
 
     known = None if refit else population.load(options.out)
-    with Record.open(options.out, seed=options.seed) as record:
+    with Record.open(options.out, create=False, seed=options.seed) as record:
         panel = build_panel(record.tables(), record.features())
         record.put_problems("update", population.not_in(known[0], panel) if known else ())
         results = analyse(panel, seed=options.seed, thresholds=options.thresholds, log=log, population=known)
         publish(record, panel, results, options, log)
-        problems = record.problems()
+        lost = _lost(record)
     codes = [a.code for a in results.advice] if results else []
     return RunSummary(
         participants=len(panel.patients),
-        lost=sum(p.action != "used" for p in problems),
+        lost=lost,
         advice={code: codes.count(code) for code in dict.fromkeys(codes)},
         converged=results.posterior.converged if results else None,
         message=results.comparison.identifiability.reason
         if results
         else "No participant has a dated rating or usable scan.",
     )
+
+
+def _lost(record: Record) -> int:
+    return sum(problem.action != "used" for problem in record.problems())
 
 
 def update(options: Options, log: Callable[..., None]) -> RunSummary:
