@@ -2,12 +2,14 @@
 
 The rule, in this order, with every number from thresholds.yaml:
 
-1. A relapse on record, or relapse within 91 days at least `act_relapse` probable on unchanged doses -> act.
-2. Too few or too old ratings, or a forecast that rests on the prior -> not_enough_data.
-3. CRP above `crp_mg_l` or sleep below `sleep_h` -> treat_first.
-4. Nothing to withdraw, or hold surely below `least_hold` -> hold.
-5. Hold surely at least `least_hold` and tapering adds at most `most_extra_relapse` -> taper.
-6. Else the interval straddles the threshold: hold, and say what would narrow it.
+1. A relapse on record -> act.
+2. Anything that makes the forecast void (doses not fully known, a fit that did not converge, a death) -> not_enough_data.
+3. Relapse within 91 days at least `act_relapse` probable on unchanged doses -> act.
+4. Too few or too old ratings, or a forecast that rests on the prior -> not_enough_data.
+5. CRP above `crp_mg_l` or sleep below `sleep_h` -> treat_first.
+6. Nothing to withdraw, or hold surely below `least_hold` -> hold.
+7. Hold surely at least `least_hold` and tapering adds at most `most_extra_relapse` -> taper.
+8. Else the interval straddles the threshold: hold, and say what would narrow it.
 """
 
 from collections.abc import Mapping
@@ -44,8 +46,16 @@ class Situation:
         What a 12-week taper adds to the probability of relapse within the horizon, in the mean.
     exposure
         Total drug exposure today.
+    ratings_after_day_0
+        Days from day 0 on with a rating of symptoms.
+    days_since_rating
+        From the last such day to today.
+    crp_mg_l, sleep_h
+        The last value, where it is recent.
     relapse_day
         Day of the relapse on record.
+    void
+        Why no forecast of this patient can be relied on, in words; empty where nothing stands against it.
     lacks
         What the whole study lacks, in words.
     """
@@ -61,6 +71,7 @@ class Situation:
     sleep_h: float | None
     relapse_day: float | None
     lacks: tuple[str, ...] = ()
+    void: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,6 +114,8 @@ def decide(situation: Situation, table: Mapping[str, Thresholds | None] | None =
 def _act(s: Situation, value: Mapping[str, float]) -> Advice | None:
     if s.relapse_day is not None:
         return Advice("act", (f"a relapse is on record, day {s.relapse_day:.0f}: the new episode comes first",))
+    if s.void:
+        return Advice("not_enough_data", s.void, s.lacks)
     if s.relapse_91 is not None and s.relapse_91.mean >= value["act_relapse"]:
         return Advice("act", (f"relapse within 91 days on unchanged doses: {_percent(s.relapse_91)}",))
     return None
@@ -110,15 +123,15 @@ def _act(s: Situation, value: Mapping[str, float]) -> Advice | None:
 
 def _not_enough(s: Situation, value: Mapping[str, float]) -> Advice | None:
     why, missing = [], list(s.lacks)
-    if s.ratings_after_day_0 < value["least_ratings"]:
+    if s.days_since_rating is None or s.ratings_after_day_0 < value["least_ratings"]:
         why.append(
-            f"{s.ratings_after_day_0} symptom ratings after day 0, {value['least_ratings']:.0f} are needed to see a course"
+            f"symptoms rated on {s.ratings_after_day_0} days after day 0, {value['least_ratings']:g} are needed to see a course"
         )
         missing.append("symptom ratings")
-    elif s.days_since_rating is None or s.days_since_rating > value["recent_days"]:
+    elif s.days_since_rating > value["recent_days"]:
         why.append(f"the last symptom rating is {s.days_since_rating:.0f} days older than the last record")
         missing.append("a symptom rating now")
-    if s.hold is None or s.relapse_91 is None:
+    if s.hold is None or s.relapse_91 is None or s.extra_relapse is None:
         why.append("the forecast rests on the model's starting assumptions, not on data")
     return Advice("not_enough_data", tuple(why), tuple(dict.fromkeys(missing))) if why else None
 
@@ -127,10 +140,10 @@ def _treat_first(s: Situation, value: Mapping[str, float]) -> Advice | None:
     reasons = []
     if s.crp_mg_l is not None and s.crp_mg_l > value["crp_mg_l"]:
         reasons.append(
-            f"CRP {s.crp_mg_l:.1f} mg/L, above {value['crp_mg_l']:.0f} mg/L (a convention, not validated for relapse)"
+            f"CRP {s.crp_mg_l:.1f} mg/L, above {value['crp_mg_l']:g} mg/L (a convention, not validated for relapse)"
         )
     if s.sleep_h is not None and s.sleep_h < value["sleep_h"]:
-        reasons.append(f"sleep {s.sleep_h:.1f} h a night, below {value['sleep_h']:.0f} h (not validated for relapse)")
+        reasons.append(f"sleep {s.sleep_h:.1f} h a night, below {value['sleep_h']:g} h (not validated for relapse)")
     return Advice("treat_first", tuple(reasons)) if reasons else None
 
 

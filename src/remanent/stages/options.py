@@ -1,5 +1,6 @@
 """What a run was asked to do."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import yaml
 
 from remanent._errors import InputError
 from remanent.plan.decide import Thresholds, shipped_thresholds
+from remanent.relapse.predict import HORIZONS_DAYS
 
 Level = Literal["participant", "group"]
 
@@ -44,10 +46,14 @@ def read_thresholds(path: Path) -> Mapping[str, Thresholds | None]:
     if not isinstance(found, dict):
         raise InputError("holds no table of diagnoses", where=where, do="Start from the shipped thresholds.yaml.")
     default = shipped["default"] or {}
-    return {**shipped, **{str(name).lower(): _checked(where, name, own, default) for name, own in found.items()}}
+    table = {**shipped, **{str(name).lower(): _checked(where, name, own, default) for name, own in found.items()}}
+    if table["default"] is None:
+        raise InputError("default is null", where=where, do="Give null to the diagnoses that get no advice.")
+    return {**table, "default": {**default, **table["default"]}}
 
 
 def _checked(where: str, diagnosis: object, own: object, default: Thresholds) -> Thresholds | None:
+    """One diagnosis' own thresholds; `plan.decide.thresholds_for` lays them over the default."""
     if own is None:
         return None
     if not isinstance(own, dict):
@@ -60,12 +66,33 @@ def _checked(where: str, diagnosis: object, own: object, default: Thresholds) ->
             raise InputError(
                 f"{diagnosis}.{name} is not a threshold", where=where, do=f"Use one of {', '.join(default)}."
             )
-        if isinstance(value, bool) or not isinstance(value, int | float) or "status" not in entry:
-            why = "Every threshold needs a number and where it comes from"
+        if not _is_threshold(name, value) or "status" not in entry:
+            why = "Every threshold needs a number it can be, and where it comes from"
             raise InputError(
                 f"{diagnosis}.{name} is {entry!r}",
                 where=where,
                 why=why,
-                do="Write {value: 0.8, status: assumed, source: ...}.",
+                do=f"Write it as {{value: {default[name]['value']}, status: assumed, source: ...}}; {_MAY_BE[name]}.",
             )
-    return {**default, **own}
+    return own
+
+
+_PROBABILITY = "a probability from 0 to 1"
+_MAY_BE = {
+    "horizon_days": f"one of the horizons {', '.join(f'{h:.0f}' for h in HORIZONS_DAYS)}",
+    "least_hold": _PROBABILITY,
+    "most_extra_relapse": _PROBABILITY,
+    "act_relapse": _PROBABILITY,
+    "crp_mg_l": "0 or more",
+    "sleep_h": "0 or more",
+    "recent_days": "0 or more",
+    "least_ratings": "0 or more",
+}
+
+
+def _is_threshold(name: str, value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if name == "horizon_days":
+        return value in HORIZONS_DAYS
+    return 0 <= value <= (1 if _MAY_BE[name] == _PROBABILITY else math.inf)
