@@ -1,7 +1,12 @@
 """A small cohort as a Panel, simulated by Euler-Maruyama: shares the model's equations with the engine and nothing else."""
 
+from typing import NamedTuple
+
 import numpy as np
 
+from remanent.dynamics.grid import TimeLine, build_timeline
+from remanent.dynamics.indicators import Indicators, choose_indicators
+from remanent.dynamics.priors import Layout, layout
 from remanent.study.panel import Doses, Long, Panel
 from remanent.treatment.exposure import DoseHistory, exposure
 
@@ -16,6 +21,22 @@ FEATURES = {
 }
 RATINGS = np.array([-25.0, -14, 0, 7, 14, 28, 42, 56, 84, 112, 140, 168, 196, 224, 252, 280, 308, 336, 364])
 SCANS = np.array([-24.0, 6, 90, 180, 260, 350])
+
+
+class Cohort(NamedTuple):
+    """A simulated cohort as the engine sees it, and the truth it does not."""
+
+    panel: Panel
+    indicators: Indicators
+    timeline: TimeLine
+    layout: Layout
+    truth: dict
+
+
+def simulate_cohort(rng: np.random.Generator, patients: int, **design: object) -> Cohort:
+    panel, truth = simulate_panel(rng, patients, **design)
+    indicators = choose_indicators(panel)
+    return Cohort(panel, indicators, build_timeline(panel, indicators), layout(indicators), truth)
 
 
 def simulate_panel(
@@ -119,7 +140,7 @@ def _panel(
     ]
     doses = Doses(*(np.array([row[c] for row in per], t) for c, t in enumerate((int, object, float, float, float))))
     return Panel(
-        tuple(f"sub-{i:03d}" for i in range(n)), ("mdd",) * n, symptoms, features, empty, empty, empty, doses,
+        tuple(f"sub-{i:03d}" for i in range(n)), ("mdd",) * n, symptoms, features, empty, empty, empty, empty, doses,
         np.repeat(np.arange(n), ect.size), np.tile(ect, n), np.full(n * ect.size, "RUL", object),
         np.full(n, -25.0), end, end if events else np.full(n, np.nan), relapsed if events else np.zeros(n, bool),
     )  # fmt: skip

@@ -294,7 +294,7 @@ def tilted_moments(
     mean: Lane, var: Lane, weight: Lane, event: Lane, hazard: tuple[Array, Array]
 ) -> tuple[Lane, Lane, Lane]:
     """Log normaliser, mean and variance of N(f; mean, var) exp(-weight h0 e^{-eta f}) (h0 e^{-eta f})^event; Gauss-Hermite, 9 nodes."""
-    h0, eta = hazard
+    h0, eta = (jnp.broadcast_to(v, mean.shape)[None] for v in hazard)
     f = mean[None] + jnp.sqrt(2 * var)[None] * _HERMITE_X[:, None]
     log_h = jnp.log(h0) - eta * f
     log_w = event[None] * log_h - weight[None] * jnp.exp(log_h) + np.log(_HERMITE_W / np.sqrt(np.pi))[:, None]

@@ -112,7 +112,7 @@ def _patient_steps(panel: Panel, indicators: Indicators, i: int) -> dict[str, np
 def _observations(panel: Panel, indicators: Indicators, i: int) -> dict[str, np.ndarray]:
     """Standardised observations of one patient in order of day."""
     parts = []
-    for records, symptom in ((panel.symptoms, True), (panel.features, False)):
+    for records, symptom in ((panel.symptoms, True), (panel.features, False), (panel.ema_means, False)):
         rows = np.flatnonzero(records.patient == i)
         lookup = {n: j for j, n in enumerate(indicators.names) if indicators.is_symptom[j] == symptom}
         target = np.array([lookup.get(records.names[n], -1) for n in records.name[rows]], int)

@@ -49,16 +49,18 @@ def pattern() -> Mapping[str, Any]:
 
 
 def choose_indicators(panel: Panel) -> Indicators:
-    """Every depression scale of the panel and every feature that loadings.yaml names and at least one patient has."""
+    """Every depression scale and momentary item of the panel, and every feature that loadings.yaml names and at least one patient has."""
     scales = [(n, True, *_range(n, panel)) for n in panel.symptoms.names if _values(panel, n, symptom=True).size]
     features = [
         (n, False, *_spread(_values(panel, n, symptom=False)))
         for n in pattern()["features"]
         if _values(panel, n, symptom=False).size
     ]
+    loads_of = {n: pattern()["features"][n]["loads"] for n, *_ in features}
+    features += [(n, False, *_spread(_named(panel.ema_means, n))) for n in panel.ema_means.names]
     rows = scales + features
     symptom = np.array([r[1] for r in rows], bool)
-    loads = [pattern()["symptom"]["loads"] if r[1] else pattern()["features"][r[0]]["loads"] for r in rows]
+    loads = [pattern()["symptom"]["loads"] if r[1] else loads_of.get(r[0], pattern()["ema"]["loads"]) for r in rows]
     crp, sleep = _named(panel.labs, "crp"), _named(panel.sleep, "tst_h")
     return Indicators(
         names=tuple(r[0] for r in rows),

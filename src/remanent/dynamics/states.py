@@ -16,6 +16,7 @@ from remanent.dynamics.infer import Posterior
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, to_params
 
 Theta = Float[np.ndarray, "draw param"]
+LEAST_WEIGHT = 1e-3
 _PAIRS = (("f_mean", "f_sd"), ("s_mean", "s_sd"), ("fitted_mean", "fitted_sd"))
 
 
@@ -52,11 +53,14 @@ def posterior_states(
 
 
 def _mixture(layout: Layout, draws: list[Theta], grid: Grid, weight: np.ndarray) -> Smoothed:
+    """Mechanisms with less than a thousandth of the weight are left out."""
     data = Grid(*map(jnp.asarray, grid))
-    parts = [_averaged(layout)(jnp.asarray(t), jnp.asarray(SWITCHES[m]), data) for m, t in enumerate(draws)]
+    kept = np.flatnonzero(weight >= LEAST_WEIGHT)
+    share = weight[kept] / weight[kept].sum()
+    parts = [_averaged(layout)(jnp.asarray(draws[m]), jnp.asarray(SWITCHES[m]), data) for m in kept]
     first, second = (
         {
-            name: np.tensordot(weight, np.stack([np.asarray(getattr(p[k], name)) for p in parts]), 1)
+            name: np.tensordot(share, np.stack([np.asarray(getattr(p[k], name)) for p in parts]), 1)
             for name in Smoothed._fields
         }
         for k in (0, 1)

@@ -25,21 +25,25 @@ EDGES_DAYS = np.concatenate([[0.0, 1.0, 2.0, 4.0, 7.0, 10.0], np.arange(14.0, 36
 INTERVAL = (0.05, 0.95)
 # Remanence divides by function today; below this value the ratio means nothing.
 LEAST_FUNCTION = 0.1
+LEAST_WEIGHT = 1e-3
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Weighted draws of today under each mechanism.
+    """Weighted draws of today under each mechanism that matters.
 
     Attributes
     ----------
+    mechanisms
+        Index of each into `MECHANISMS`.
     today
-        Per mechanism.
+        Draws under each.
     weight
-        Of each mechanism's draws together, [patient, mechanism]; sums to 1 over mechanisms.
+        Of each mechanism's draws together, [patient, mechanism kept]; sums to 1 over mechanisms.
     """
 
     posterior: Posterior
+    mechanisms: tuple[int, ...]
     today: tuple[Today, ...]
     weight: np.ndarray
 
@@ -60,12 +64,11 @@ def posterior_ensemble(
     draws: int,
     rng: np.random.Generator,
 ) -> Ensemble:
-    """Draws given the data, `draws` per mechanism."""
-    today = [
-        draw_today(posterior.layout, fit.draw(rng, draws), SWITCHES[m], grid, rng)
-        for m, fit in enumerate(posterior.fits)
-    ]
-    return Ensemble(posterior, tuple(_real(t, len(weight)) for t in today), weight)
+    """Draws given the data, `draws` per mechanism; mechanisms with less than a thousandth of the weight everywhere are left out."""
+    kept = tuple(np.flatnonzero(weight.max(0) >= LEAST_WEIGHT).tolist())
+    today = [draw_today(posterior.layout, posterior.fits[m].draw(rng, draws), SWITCHES[m], grid, rng) for m in kept]
+    shares = weight[:, kept] / weight[:, kept].sum(1, keepdims=True)
+    return Ensemble(posterior, kept, tuple(_real(t, len(weight)) for t in today), shares)
 
 
 def prior_ensemble(posterior: Posterior, grid: Grid, patients: int, draws: int, rng: np.random.Generator) -> Ensemble:
@@ -73,13 +76,10 @@ def prior_ensemble(posterior: Posterior, grid: Grid, patients: int, draws: int, 
     blind = grid._replace(
         observed=np.zeros_like(grid.dt), at_risk=np.zeros_like(grid.dt), relapse=np.zeros_like(grid.dt)
     )
-    size = posterior.layout.size
-    today = [
-        draw_today(posterior.layout, rng.standard_normal((draws, size)), SWITCHES[m], blind, rng)
-        for m in range(len(MECHANISMS))
-    ]
+    size, every = posterior.layout.size, tuple(range(len(MECHANISMS)))
+    today = [draw_today(posterior.layout, rng.standard_normal((draws, size)), SWITCHES[m], blind, rng) for m in every]
     weight = np.full((patients, len(MECHANISMS)), 1 / len(MECHANISMS))
-    return Ensemble(posterior, tuple(_real(t, patients) for t in today), weight)
+    return Ensemble(posterior, every, tuple(_real(t, patients) for t in today), weight)
 
 
 def _real(today: Today, patients: int) -> Today:
@@ -92,7 +92,8 @@ def roll(
     """Each mechanism's draws through one course whose intervals end at EDGES_DAYS[1:]."""
     outlook = Outlook(np.diff(EDGES_DAYS), dose, stress)
     return tuple(
-        roll_forward(ensemble.posterior.layout, SWITCHES[m], today, outlook) for m, today in enumerate(ensemble.today)
+        roll_forward(ensemble.posterior.layout, SWITCHES[m], today, outlook)
+        for m, today in zip(ensemble.mechanisms, ensemble.today, strict=True)
     )
 
 

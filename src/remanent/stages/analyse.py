@@ -26,9 +26,10 @@ from remanent.relapse.predict import (
     remanence,
     roll,
 )
+from remanent.stages.contribution import Contribution, contributions
 from remanent.study.panel import Panel
 
-DRAWS = 200
+DRAWS = 120
 STATE_DRAWS = 25
 
 Population = tuple[Indicators, Posterior]
@@ -40,6 +41,8 @@ class Outcome:
 
     Attributes
     ----------
+    dose
+        By plan, mean exposure over each interval of `EDGES_DAYS`, [interval, lane].
     relapse
         By plan, probability of relapse up to each interval end of `EDGES_DAYS`, [interval, lane].
     informed
@@ -48,6 +51,7 @@ class Outcome:
         Under withdrawal; NaN where undefined, [interval, lane]; [lane].
     """
 
+    dose: Mapping[str, np.ndarray]
     relapse: Mapping[str, Estimate]
     informed: Mapping[str, np.ndarray]
     remanence: Estimate
@@ -68,6 +72,7 @@ class Results:
     situation: tuple[Situation, ...]
     advice: tuple[Advice, ...]
     lacks: tuple[str, ...]
+    added: tuple[Contribution, ...]
     seed: int
 
 
@@ -87,7 +92,12 @@ def analyse(
     log("grid", patients=len(timeline.lanes), steps=int(timeline.steps.max()), indicators=len(indicators.names))
     posterior = on_data(population[1], timeline.grid) if population else fit(layout(indicators), timeline.grid)
     for one in posterior.fits:
-        log("fit", mechanism=one.mechanism, converged=one.converged, log_evidence=round(one.log_evidence, 3))
+        log(
+            "population" if population else "fit",
+            mechanism=one.mechanism,
+            converged=one.converged,
+            log_evidence=round(one.log_evidence, 3),
+        )
     comparison = comparing.compare(posterior, timeline.grid, len(timeline.lanes), seed)
     log("compare", **{m: round(float(p), 4) for m, p in zip(MECHANISMS, comparison.cohort, strict=True)})
     outcome = forecast(panel, timeline, posterior, comparison, np.random.default_rng(seed))
@@ -107,6 +117,9 @@ def analyse(
         situation=situation,
         advice=tuple(decide(s, table) for s in situation),
         lacks=lacks,
+        added=contributions(
+            posterior, timeline, indicators, outcome.dose["continue"], comparison.evidence_weight, DRAWS, seed
+        ),
         seed=seed,
     )
 
@@ -121,17 +134,17 @@ def forecast(
     before = prior_ensemble(posterior, timeline.grid, lanes, DRAWS, rng)
     given = [medication_of(panel, int(i)) for i in timeline.lanes]
     least = comparing.settings()["informed"]["contraction"]["value"]
+    dose = {name: planned_exposure(plan, given, timeline.today, EDGES_DAYS) for name, plan in STANDARD_PLANS.items()}
     relapse, informed, rolled = {}, {}, {}
-    for name, plan in STANDARD_PLANS.items():
-        dose = planned_exposure(plan, given, timeline.today, EDGES_DAYS)
-        rolled[name] = roll(after, dose, timeline.stress_today)
-        blind = roll(before, dose, timeline.stress_today)
+    for name in STANDARD_PLANS:
+        rolled[name] = roll(after, dose[name], timeline.stress_today)
+        blind = roll(before, dose[name], timeline.stress_today)
         relapse[name] = relapse_probability(after, rolled[name])
         informed[name] = _contraction(after, before, rolled[name], blind) >= least
         if name == "stop":
             kept = remanence(after, rolled[name])
             kept_informed = _function_contraction(after, before, rolled[name], blind) >= least
-    return Outcome(relapse, informed, kept, kept_informed)
+    return Outcome(dose, relapse, informed, kept, kept_informed)
 
 
 def _contraction(after: Ensemble, before: Ensemble, rolled: Sequence[Ahead], blind: Sequence[Ahead]) -> np.ndarray:

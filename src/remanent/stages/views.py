@@ -77,6 +77,22 @@ def _patient(panel: Panel, results: Results | None, context: Context, i: int, la
         remanence=_remanence(results, lane),
         forecasts=_forecasts(results, lane),
         mechanisms=_mechanisms(results, lane),
+        modalities=_modalities(results, lane),
+    )
+
+
+def _modalities(results: Results, lane: int) -> tuple[show.ModalityGain, ...]:
+    """What each kind of data did to this patient's forecast; nothing where the forecast itself cannot be shown."""
+    if results.panel.relapsed[results.timeline.lanes[lane]] or not results.outcome.informed["continue"][lane]:
+        return ()
+    return tuple(
+        show.ModalityGain(
+            c.modality,
+            float(c.shift_bits[lane]),
+            f"{c.log_score_bits:+.2f} bits per patient on the relapses of this cohort, in sample",
+        )
+        for c in results.added
+        if np.isfinite(c.shift_bits[lane])
     )
 
 

@@ -191,7 +191,9 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _ignored(spec: Mapping[str, schema.TableSpec]) -> str:
     tables = [name for table in spec.values() for name in (table.path, str(Path(table.path).with_suffix(".json")))]
-    return "\n".join([*tables, "*.sqlite*", "*.parquet", "*.html", "population.json", "draws", "draws/", ".*.tmp"]) + "\n"
+    return (
+        "\n".join([*tables, "*.sqlite*", "*.parquet", "*.html", "population.json", "draws", "draws/", ".*.tmp"]) + "\n"
+    )
 
 
 def _readme(spec: Mapping[str, schema.TableSpec]) -> str:

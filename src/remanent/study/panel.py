@@ -12,6 +12,7 @@ import numpy as np
 from remanent.study.schema import INSTRUMENTS
 from remanent.study.tables import Table
 
+MOST_EMA_MEANS = 60
 NOT_AT_RISK_AFTER = ("relapse", "dropout", "death", "end_of_followup")
 
 
@@ -65,6 +66,8 @@ class Panel:
         Participant ids and diagnoses (None where unknown), [patient].
     symptoms, features, labs, sleep, ema
         Ratings by instrument, usable circuit features, laboratory values, sleep measures and momentary ratings.
+    ema_means
+        Means of each momentary item over a day (or over a few days, at most 60 means a patient), with their standard error.
     doses
         What was prescribed.
     ect_patient, ect_day, ect_placement
@@ -82,6 +85,7 @@ class Panel:
     labs: Long
     sleep: Long
     ema: Long
+    ema_means: Long
     doses: Doses
     ect_patient: np.ndarray
     ect_day: np.ndarray
@@ -122,6 +126,7 @@ def build_panel(tables: Mapping[str, Table], features: Table | None = None) -> P
         patients=patients,
         diagnosis=tuple(people["diagnosis"]),
         **kinds,
+        ema_means=_means(kinds["ema"]),
         doses=_doses(tables.get("medication"), index),
         ect_patient=ect_patient[order],
         ect_day=_column(ect, "day")[order],
@@ -154,6 +159,29 @@ def _long(table: Table | None, index: Mapping[str, int], name_column: str) -> Lo
     se = _column(table, "se") if table is not None and "se" in table.columns else np.full(len(day), np.nan)
     order = np.lexsort((name, day, patient))
     return Long(tuple(map(str, names)), patient[order], day[order], name[order], value[order], se[order])
+
+
+def _means(ema: Long) -> Long:
+    """Mean of each patient's item per block of days; se = sd / sqrt(n), NaN for a single rating. Blocks are days, or longer for more than 60 days."""
+    if not ema.day.size:
+        return ema
+    group, member = np.unique(np.stack([ema.patient, ema.name]), axis=1, return_inverse=True)
+    day = np.floor(ema.day)
+    first = np.full(group.shape[1], np.inf)
+    last = np.full(group.shape[1], -np.inf)
+    np.minimum.at(first, member, day)
+    np.maximum.at(last, member, day)
+    width = np.ceil((last - first + 1) / MOST_EMA_MEANS)
+    block = np.floor((day - first[member]) / width[member])
+    key, row = np.unique(np.stack([member, block]), axis=1, return_inverse=True)
+    n = np.bincount(row)
+    mean, when = np.bincount(row, ema.value) / n, np.bincount(row, ema.day) / n
+    var = np.bincount(row, (ema.value - mean[row]) ** 2) / np.maximum(n - 1, 1)
+    se = np.where(n > 1, np.sqrt(var / n), np.nan)
+    patient, name = group[:, key[0].astype(int)]
+    order = np.lexsort((name, when, patient))
+    names = tuple(f"ema_{n}" for n in ema.names)
+    return Long(names, patient[order], when[order], name[order], mean[order], se[order])
 
 
 def _depression_only(symptoms: Long) -> Long:
