@@ -15,7 +15,8 @@ from remanent.stages.analyse import Results
 from remanent.stages.options import Options
 from remanent.stages.population import save
 from remanent.stages.tables import tables
-from remanent.stages.views import Context, cohort_view, patient_views, provenance
+from remanent.stages.timelines import Context
+from remanent.stages.views import cohort_view, patient_views, provenance
 from remanent.study.outputs import describe, write_outputs
 from remanent.study.panel import Panel
 from remanent.study.record.files import write_whole

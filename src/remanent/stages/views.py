@@ -1,45 +1,28 @@
 """Results to what the pages show: one PatientView per participant, one CohortView. Everything in words where only the prior would speak."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 
 from remanent import __version__
 from remanent._errors import Problem
 from remanent.dynamics.compare import PRIOR
-from remanent.dynamics.grid import medication_of
 from remanent.dynamics.priors import MECHANISMS, SWITCHES
 from remanent.plan.simulate import PLAN_WORDS
 from remanent.relapse.predict import EDGES_DAYS, Estimate
 from remanent.report import views as show
 from remanent.stages.analyse import Results
 from remanent.stages.tables import report_rows
-from remanent.study.panel import Long, Panel
-from remanent.study.schema import ANALYTES, INSTRUMENTS, SLEEP_MEASURES
-from remanent.study.table import Table
-from remanent.treatment.drugs import CLASSES, require
-from remanent.treatment.exposure import exposure
+from remanent.stages.timelines import Context, timeline_of
+from remanent.study.panel import Panel
 
 HEADLINE_DAYS = 182.0
 _PRIOR = (
     "The data of this study left the model's starting assumptions about this where they were, so no number is shown."
 )
 _LOADS = {"f": "function", "s": "structure", "e": "ECT trace"}
-
-
-@dataclass(frozen=True)
-class Context:
-    """What the pages need beside the results."""
-
-    study: str
-    tables: Mapping[str, Table]
-    features: Table
-    problems: tuple[Problem, ...]
-    provenance: show.Provenance
-    relapse_rule: str = ""
 
 
 def provenance(sources: Mapping[str, str], seed: int, snapshot_id: str, run_at: str) -> show.Provenance:
@@ -59,7 +42,7 @@ def _patient(panel: Panel, results: Results | None, context: Context, i: int, la
     page = show.PatientView(
         participant_id=who,
         study=context.study,
-        timeline=_timeline(panel, context, i),
+        timeline=timeline_of(panel, context, i),
         problems=tuple(p for p in context.problems if _concerns(p, who)),
         provenance=context.provenance,
         headline_horizon_days=HEADLINE_DAYS,
@@ -108,99 +91,6 @@ def fit_status(results: Results | None) -> show.FitStatus:
     bad = [f"{f.mechanism}: {f.message}" for f in results.posterior.fits if not f.converged]
     words = "; ".join(bad) or "All four mechanisms converged (mode found, curvature checked)."
     return show.FitStatus(results.posterior.converged, words)
-
-
-def _timeline(panel: Panel, context: Context, i: int) -> show.Timeline:
-    ect = panel.ect_patient == i
-    events = context.tables["events"]
-    mine = events.select(events["participant_id"] == panel.patients[i])
-    return show.Timeline(
-        today=float(panel.last_day[i]),
-        origin="the last ECT session of the index course" if ect.any() else "the first record (no ECT on record)",
-        ect=tuple(
-            show.EctSession(float(d), str(p or ""))
-            for d, p in zip(panel.ect_day[ect], panel.ect_placement[ect], strict=True)
-        ),
-        doses=_doses(panel, i),
-        exposure=_exposure(panel, i),
-        symptoms=tuple(_series(panel.symptoms, i, n, _instrument) for n in _own(panel.symptoms, i)),
-        labs=tuple(_series(panel.labs, i, n, _analyte) for n in _own(panel.labs, i)),
-        sleep=tuple(_series(panel.sleep, i, n, _sleep) for n in _own(panel.sleep, i)),
-        events=tuple(
-            show.Event(float(d), str(e), str(t or ""))
-            for d, e, t in zip(mine["day"], mine["event"], mine["detail"], strict=True)
-        ),
-        scans=_scans(context.features, panel.patients[i]),
-        relapse_rule=context.relapse_rule,
-    )
-
-
-def _doses(panel: Panel, i: int) -> tuple[show.Dose, ...]:
-    h = medication_of(panel, i).doses
-    rows = zip(h.drug, h.dose_mg_day, h.start_day, h.stop_day, strict=True)
-    return tuple(show.Dose(d, require(d).drug_class, float(mg), float(a), float(b)) for d, mg, a, b in rows)
-
-
-def _exposure(panel: Panel, i: int) -> tuple[show.ExposureCurve, ...]:
-    given = medication_of(panel, i)
-    if not given.doses.drug or not np.isfinite(panel.first_day[i]):
-        return ()
-    days = np.linspace(panel.first_day[i], panel.last_day[i], 200)
-    curves = exposure(given.doses, days, given.levels)
-    return tuple(show.ExposureCurve(name, days, curves[k]) for k, name in enumerate(CLASSES) if curves[k].max() > 0.005)
-
-
-def _own(records: Long, i: int) -> list[str]:
-    return [records.names[n] for n in np.unique(records.name[records.patient == i])]
-
-
-def _series(records: Long, i: int, name: str, described: Callable[[str], dict[str, Any]]) -> show.Series:
-    days, values = records.of(i, name)
-    return show.Series(name=name, days=days, values=values, **described(name))
-
-
-def _instrument(name: str) -> dict[str, Any]:
-    known = INSTRUMENTS.get(name)
-    if known is None:
-        return {"label": name, "unit": "points"}
-    limits = (
-        () if known.remission is None else (show.Threshold("remission", known.remission, known.source, known.status),)
-    )
-    return {
-        "label": known.long_name,
-        "unit": "points",
-        "minimum": known.minimum,
-        "maximum": known.maximum,
-        "direction": known.direction,
-        "thresholds": limits,
-    }
-
-
-def _analyte(name: str) -> dict[str, Any]:
-    known = ANALYTES.get(name)
-    return {"label": known.long_name, "unit": known.unit} if known else {"label": name, "unit": "as given"}
-
-
-def _sleep(name: str) -> dict[str, Any]:
-    known = SLEEP_MEASURES.get(name)
-    return {"label": known.long_name, "unit": known.unit} if known else {"label": name, "unit": "as given"}
-
-
-def _scans(features: Table, who: str) -> tuple[show.Scan, ...]:
-    mine = features.select(features["participant_id"] == who)
-    scans = []
-    for session in dict.fromkeys(mine["session_id"]):
-        rows = mine.select(mine["session_id"] == session)
-        usable = np.array([str(u).lower() == "true" for u in rows["usable"]])
-        minutes = rows["value"][rows["feature"] == "qc_minutes_usable"]
-        quality = f"{usable.sum()} of {len(usable)} measures usable" + (
-            f", {minutes[0]:.1f} min of rest" if len(minutes) else ""
-        )
-        reasons = [r for r, ok in zip(rows["reason"], usable, strict=True) if r and not ok]
-        scans.append(
-            show.Scan(float(rows["day"][0]), str(session), bool(usable.any()), quality, reasons[0] if reasons else "")
-        )
-    return tuple(scans)
 
 
 def _states(results: Results, lane: int) -> show.States:
@@ -303,10 +193,10 @@ def _forecasts(results: Results, lane: int) -> show.Forecasts:
         show.Forecast(
             plan=name,
             label=name,
-            horizon_days=EDGES_DAYS[1:],
-            mean=estimate.mean[:, lane],
-            lower=estimate.lower[:, lane],
-            upper=estimate.upper[:, lane],
+            horizon_days=EDGES_DAYS,
+            mean=_from_zero(estimate.mean[:, lane]),
+            lower=_from_zero(estimate.lower[:, lane]),
+            upper=_from_zero(estimate.upper[:, lane]),
             doses=PLAN_WORDS[name],
         )
         for name, estimate in results.outcome.relapse.items()
@@ -314,6 +204,10 @@ def _forecasts(results: Results, lane: int) -> show.Forecasts:
     )
     basis = show.Basis("data", _rests_on(results)) if plans else show.Basis("prior", _PRIOR)
     return show.Forecasts(plans, basis)
+
+
+def _from_zero(curve: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0.0], curve])
 
 
 def _rests_on(results: Results) -> str:
@@ -387,7 +281,7 @@ def _row(view: show.PatientView) -> show.CohortRow:
         visits[event.event] = (*visits.get(event.event, ()), event.day)
     at = HEADLINE_DAYS
     holds = dict(zip(view.remanence.horizon_days, view.remanence.hold, strict=True))
-    row = int(np.searchsorted(EDGES_DAYS[1:], at))
+    row = int(np.searchsorted(EDGES_DAYS, at))
     return show.CohortRow(
         participant_id=view.participant_id,
         advice=view.advice.code,
