@@ -1,7 +1,7 @@
 """Group level: from the record to mechanisms, states, forecasts and advice. A pure function of the record's content, the seed and the thresholds."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from remanent.relapse.predict import (
     roll,
 )
 from remanent.stages.contribution import Contribution, contributions
+from remanent.stages.standing import Standing
 from remanent.study.panel import Panel
 
 DRAWS = 120
@@ -60,7 +61,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything the group level found. `situation` and `advice` by lane."""
+    """Everything the group level found. `situation`, `advice` and `gone` (no longer at risk of a first relapse) by lane."""
 
     panel: Panel
     indicators: Indicators
@@ -71,6 +72,7 @@ class Results:
     outcome: Outcome
     situation: tuple[Situation, ...]
     advice: tuple[Advice, ...]
+    gone: np.ndarray
     lacks: tuple[str, ...]
     added: tuple[Contribution, ...]
     seed: int
@@ -83,8 +85,12 @@ def analyse(
     thresholds: Mapping[str, Thresholds | None] | None,
     log: Callable[..., None],
     population: Population | None = None,
+    standing: Standing | None = None,
 ) -> Results | None:
-    """Fit (or take a fitted `population`), compare, forecast, advise; None where no patient has a dated record or nothing was measured."""
+    """Fit (or take a fitted `population`), compare, forecast, advise; None where no patient has a dated record or nothing was measured.
+
+    `standing` says whose forecast cannot be relied on; None: everyone's can.
+    """
     indicators = population[0] if population else choose_indicators(panel)
     if not indicators.names or not np.isfinite(panel.last_day).any():
         return None
@@ -102,8 +108,18 @@ def analyse(
     log("compare", **{m: round(float(p), 4) for m, p in zip(MECHANISMS, comparison.cohort, strict=True)})
     outcome = forecast(panel, timeline, posterior, comparison, np.random.default_rng(seed))
     lacks = _lacks(panel, comparison)
-    table = thresholds or shipped_thresholds()
-    situation = tuple(_situation(panel, timeline, outcome, lane, table, lacks) for lane in range(len(timeline.lanes)))
+    table, standing = thresholds or shipped_thresholds(), standing or Standing()
+    people = [panel.patients[i] for i in timeline.lanes]
+    unfit = () if posterior.converged else ("a fit did not converge, and no advice is given on it",)
+    situation = tuple(
+        replace(
+            _situation(panel, timeline, outcome, lane, table),
+            relapse_day=standing.relapse_day.get(who),
+            lacks=lacks,
+            void=(*standing.void.get(who, ()), *unfit),
+        )
+        for lane, who in enumerate(people)
+    )
     return Results(
         panel=panel,
         indicators=indicators,
@@ -116,6 +132,7 @@ def analyse(
         outcome=outcome,
         situation=situation,
         advice=tuple(decide(s, table) for s in situation),
+        gone=np.array([standing.gone(who) for who in people], bool),
         lacks=lacks,
         added=contributions(
             posterior, timeline, indicators, outcome.dose["continue"], comparison.evidence_weight, DRAWS, seed
@@ -183,32 +200,29 @@ def _situation(
     outcome: Outcome,
     lane: int,
     table: Mapping[str, Thresholds | None],
-    lacks: tuple[str, ...],
 ) -> Situation:
+    """What the numbers say; what is on record beside them is added by `analyse`."""
     i, today = int(timeline.lanes[lane]), float(timeline.today[lane])
     limits = thresholds_for(panel.diagnosis[i], table) or table["default"] or {}
-    horizon = limits["horizon_days"]["value"]
-    days = panel.symptoms.day[panel.symptoms.patient == i]
+    horizon, recent = limits["horizon_days"]["value"], today - limits["recent_days"]["value"]
+    days = np.unique(np.floor(panel.symptoms.of(i)[0]))
     relapse = {
         name: _at(estimate, horizon, lane) if outcome.informed[name][lane] else None
         for name, estimate in outcome.relapse.items()
     }
     on_plan, on_taper, stopped = relapse["continue"], relapse["taper"], relapse["stop"]
-    relapsed, given = bool(panel.relapsed[i]), medication_of(panel, i)
+    given = medication_of(panel, i)
     return Situation(
         diagnosis=panel.diagnosis[i],
         hold=None if stopped is None else Interval(1 - stopped.mean, 1 - stopped.upper, 1 - stopped.lower),
-        relapse_91=_at(outcome.relapse["continue"], 91, lane)
-        if outcome.informed["continue"][lane] and not relapsed
-        else None,
+        relapse_91=_at(outcome.relapse["continue"], 91, lane) if outcome.informed["continue"][lane] else None,
         extra_relapse=None if on_plan is None or on_taper is None else on_taper.mean - on_plan.mean,
         exposure=float(total_exposure(given.doses, given.levels, np.array([today, today + 1e-6]))[0]),
         ratings_after_day_0=int((days >= 0).sum()),
-        days_since_rating=today - float(days.max()) if days.size else None,
-        crp_mg_l=_latest(panel.labs.of(i, "crp")),
-        sleep_h=_latest(panel.sleep.of(i, "tst_h")),
-        relapse_day=float(panel.risk_end_day[i]) if relapsed else None,
-        lacks=lacks,
+        days_since_rating=np.floor(today) - float(days.max()) if days.size else None,
+        crp_mg_l=_latest(panel.labs.of(i, "crp"), recent),
+        sleep_h=_latest(panel.sleep.of(i, "tst_h"), recent),
+        relapse_day=None,
     )
 
 
@@ -217,6 +231,6 @@ def _at(estimate: Estimate, days: float, lane: int) -> Interval:
     return Interval(*(float(v[row, lane]) for v in (estimate.mean, estimate.lower, estimate.upper)))
 
 
-def _latest(days_values: tuple[np.ndarray, np.ndarray]) -> float | None:
+def _latest(days_values: tuple[np.ndarray, np.ndarray], since: float) -> float | None:
     days, values = days_values
-    return float(values[np.argmax(days)]) if days.size else None
+    return float(values[np.argmax(days)]) if days.size and days.max() >= since else None

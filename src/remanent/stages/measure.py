@@ -14,6 +14,7 @@ from remanent._errors import InputError, Problem, RemanentError
 from remanent.circuits.atlas import choose_atlas
 from remanent.circuits.feature import Feature
 from remanent.circuits.measure import measure
+from remanent.stages.standing import incomplete_doses, still_incomplete
 from remanent.study.bids import SessionFiles, atlases_named, load_session, read_study
 from remanent.study.index import index_study
 from remanent.study.outputs import claim
@@ -55,6 +56,9 @@ def measure_study(
     study = read(study_root, participants)
     with Record.open(out) as record:
         ingest = record.ingest(study, participants)
+        read_again = study.tables["participants"]["participant_id"].tolist()
+        others = still_incomplete(record.problems(), read_again) if participants else []
+        record.put_problems("doses", [*others, *incomplete_doses(study)])
         log("ingest", rows_added=ingest.rows_added, rows_closed=ingest.rows_closed, files_read=ingest.files_read)
         atlas, day = _atlas(study, participants), _days(study)
         sources = {_key(s): _hash(study_root, s, f"{__version__} {atlas} {day.get(_key(s))}") for s in study.sessions}

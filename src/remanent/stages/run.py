@@ -80,13 +80,22 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     from remanent.stages import population
     from remanent.stages.analyse import analyse
     from remanent.stages.publish import publish
+    from remanent.stages.standing import standing
     from remanent.study.panel import build_panel
 
     known = None if refit else population.load(options.out)
     with Record.open(options.out, create=False, seed=options.seed) as record:
-        panel = build_panel(record.tables(), record.features())
+        tables = record.tables()
+        panel = build_panel(tables, record.features())
         record.put_problems("update", population.not_in(known[0], panel) if known else ())
-        results = analyse(panel, seed=options.seed, thresholds=options.thresholds, log=log, population=known)
+        results = analyse(
+            panel,
+            seed=options.seed,
+            thresholds=options.thresholds,
+            log=log,
+            population=known,
+            standing=standing(tables, record.problems()),
+        )
         publish(record, panel, results, options, log)
         lost = _lost(record)
     codes = [a.code for a in results.advice] if results else []

@@ -87,8 +87,7 @@ def _rows(results: Results) -> tuple[list[str], list[float], list[float]]:
 
 def _basis(results: Results, informed: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Mask of the numbers that may be shown, [horizon, lane], and what each row rests on."""
-    gone = results.panel.relapsed[results.timeline.lanes]
-    undefined = gone[None] | np.isnan(values)
+    undefined = results.gone[None] | np.isnan(values)
     shown = informed[None] & ~undefined
     words = np.where(undefined, "undefined", np.where(informed[None], "data", "prior"))
     return shown, words.T.ravel().tolist()

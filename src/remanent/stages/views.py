@@ -8,6 +8,7 @@ import numpy as np
 
 from remanent import __version__
 from remanent._errors import Problem
+from remanent.circuits.catalogue import describe
 from remanent.dynamics.compare import PRIOR
 from remanent.dynamics.priors import MECHANISMS, SWITCHES
 from remanent.plan.simulate import PLAN_WORDS
@@ -22,6 +23,7 @@ HEADLINE_DAYS = 182.0
 _PRIOR = (
     "The data of this study left the model's starting assumptions about this where they were, so no number is shown."
 )
+_GONE = "A relapse or a death is on record: this patient is no longer at risk of a first relapse."
 _LOADS = {"f": "function", "s": "structure", "e": "ECT trace"}
 
 
@@ -66,7 +68,7 @@ def _patient(panel: Panel, results: Results | None, context: Context, i: int, la
 
 def _modalities(results: Results, lane: int) -> tuple[show.ModalityGain, ...]:
     """What each kind of data did to this patient's forecast; nothing where the forecast itself cannot be shown."""
-    if results.panel.relapsed[results.timeline.lanes[lane]] or not results.outcome.informed["continue"][lane]:
+    if results.gone[lane] or not results.outcome.informed["continue"][lane]:
         return ()
     return tuple(
         show.ModalityGain(
@@ -126,15 +128,16 @@ def _indicators(results: Results, lane: int) -> tuple[show.Indicator, ...]:
             results.states.smoothed.fitted_mean[steps, lane],
             results.states.smoothed.fitted_sd[steps, lane],
         )
-        days, observed = panel.features.of(i, scale.names[j])
-        rows = panel.features.patient == i
-        se = panel.features.se[rows & (panel.features.name == panel.features.names.index(scale.names[j]))]
+        described = describe(scale.names[j])
+        records = panel.features if scale.names[j] in panel.features.names else panel.ema_means
+        days, observed = records.of(i, scale.names[j])
+        se = records.se[(records.patient == i) & (records.name == records.names.index(scale.names[j]))]
         loads = [word for c, word in _LOADS.items() if scale.loads[j, "fsew".index(c)]]
         out.append(
             show.Indicator(
                 feature=scale.names[j],
-                label=scale.names[j].replace("_", " "),
-                unit=_feature_unit(scale.names[j]),
+                label=described.meaning,
+                unit=described.unit,
                 days=days,
                 observed=observed,
                 se=se,
@@ -145,11 +148,6 @@ def _indicators(results: Results, lane: int) -> tuple[show.Indicator, ...]:
             )
         )
     return tuple(out)
-
-
-def _feature_unit(name: str) -> str:
-    units = {"fc": "Fisher z", "vol": "mm³", "thick": "mm", "sfc": "Spearman r", "sc": "log weight"}
-    return units.get(name.split("_", maxsplit=1)[0], "own unit")
 
 
 def _intervals(estimate: Estimate, lane: int, rows: np.ndarray) -> tuple[show.Interval, ...]:
@@ -163,10 +161,8 @@ _HORIZON_ROWS = np.searchsorted(EDGES_DAYS[1:], (28.0, 91.0, 182.0, 364.0))
 
 def _remanence(results: Results, lane: int) -> show.Remanence:
     outcome, stopped = results.outcome, results.outcome.relapse["stop"]
-    if results.panel.relapsed[results.timeline.lanes[lane]]:
-        return show.Remanence(
-            basis=show.Basis("nothing", "A relapse is on record: this patient is no longer at risk of a first one.")
-        )
+    if results.gone[lane]:
+        return show.Remanence(basis=show.Basis("nothing", _GONE))
     if not outcome.informed["stop"][lane]:
         return show.Remanence(basis=show.Basis("prior", _PRIOR))
     held = Estimate(1 - stopped.mean, 1 - stopped.upper, 1 - stopped.lower)
@@ -185,10 +181,8 @@ def _remanence(results: Results, lane: int) -> show.Remanence:
 
 
 def _forecasts(results: Results, lane: int) -> show.Forecasts:
-    if results.panel.relapsed[results.timeline.lanes[lane]]:
-        return show.Forecasts(
-            basis=show.Basis("nothing", "A relapse is on record: this patient is no longer at risk of a first one.")
-        )
+    if results.gone[lane]:
+        return show.Forecasts(basis=show.Basis("nothing", _GONE))
     plans = tuple(
         show.Forecast(
             plan=name,

@@ -1,0 +1,97 @@
+"""Whose forecast cannot be relied on whatever the model says: doses that are not fully known, a relapse or a death on record."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from remanent._errors import Problem
+from remanent.study.rules import as_participant
+from remanent.study.table import Study, Table
+from remanent.study.tsv import read_lines
+
+MEDICATION = "phenotype/medication.tsv"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the record says of patients beside numbers.
+
+    Attributes
+    ----------
+    void
+        By participant, why no forecast can be relied on, in words.
+    relapse_day
+        Day of the first relapse on record, by participant.
+    dead
+        Participants whose death is on record.
+    """
+
+    void: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    relapse_day: Mapping[str, float] = field(default_factory=dict)
+    dead: frozenset[str] = frozenset()
+
+    def gone(self, participant: str) -> bool:
+        """Whether someone is no longer at risk of a first relapse."""
+        return participant in self.relapse_day or participant in self.dead
+
+
+def incomplete_doses(study: Study) -> list[Problem]:
+    """For each participant of whom medication rows were set aside, what follows from it; `file` is the participant, `column` medication.
+
+    A row belongs to the participant whose id stands in one of its cells, so that a row that could not be cut into cells counts too.
+    """
+    people = set(study.tables["participants"]["participant_id"].tolist())
+    lost: dict[str, set[int]] = {}
+    cells: dict[str, list[list[str]]] = {}
+    for problem in study.problems:
+        file = problem.file
+        if problem.action != "set_aside" or problem.row is None or file.casefold() != MEDICATION:
+            continue
+        if file not in cells:
+            cells[file] = [line.split("\t") for line in read_lines(study.root / file)]
+        named = (as_participant(cell.strip().strip('"')) for cell in cells[file][problem.row - 1])
+        who = next((person for person in named if person in people), None)
+        if who is not None:
+            lost.setdefault(who, set()).add(problem.row)
+    return [Problem(who, None, "medication", _incomplete(rows), "used") for who, rows in sorted(lost.items())]
+
+
+def _incomplete(rows: set[int]) -> str:
+    lines = ", ".join(map(str, sorted(rows)[:10])) + (" and more" if len(rows) > 10 else "")
+    return (
+        f"medication rows were set aside (lines {lines} of {MEDICATION}), so what was given is not fully known and no advice is given: "
+        "correct them, or remove drugs that have no bearing on the illness"
+    )
+
+
+def still_incomplete(known: Sequence[Problem], read: Sequence[str]) -> list[Problem]:
+    """Problems of `incomplete_doses` on participants who were not read again."""
+    return [p for p in known if _is_incomplete(p) and p.file not in set(read)]
+
+
+def _is_incomplete(problem: Problem) -> bool:
+    return problem.column == "medication" and problem.row is None and as_participant(problem.file) == problem.file
+
+
+def standing(tables: Mapping[str, Table], problems: Sequence[Problem]) -> Standing:
+    """What the record's tables and problems say against forecasts."""
+    void: dict[str, list[str]] = {}
+    refused = [p.problem for p in problems if p.action == "refused" and p.file.casefold() == MEDICATION]
+    if refused and not len(tables["medication"]):
+        for who in tables["participants"]["participant_id"]:
+            void.setdefault(who, []).append(
+                f"the medication table could not be read, so doses are not known: {refused[0]}"
+            )
+    for problem in filter(_is_incomplete, problems):
+        void.setdefault(problem.file, []).append(problem.problem)
+    relapse_day, death_day = (_first_day(tables["events"], event) for event in ("relapse", "death"))
+    for who in death_day:
+        void.setdefault(who, []).append("a death is on record")
+    return Standing({who: tuple(reasons) for who, reasons in void.items()}, relapse_day, frozenset(death_day))
+
+
+def _first_day(events: Table, event: str) -> dict[str, float]:
+    rows = np.flatnonzero(events["event"].astype(str) == event)
+    latest_first = rows[np.argsort(-events["day"][rows], kind="stable")]
+    return {events["participant_id"][row]: float(events["day"][row]) for row in latest_first}
