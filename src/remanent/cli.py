@@ -27,10 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except OSError as error:
         where = error.filename or "a file"
-        print(
-            f"remanent: cannot read or write {where}: {error.strerror}. Check the disk and your rights.",
-            file=sys.stderr,
-        )  # noqa: T201
+        words = f"cannot read or write {where}: {error.strerror}. Check the disk and your rights."
+        print(f"remanent: {words}", file=sys.stderr)  # noqa: T201
         return UNUSABLE
     except KeyboardInterrupt:
         print("remanent: stopped; run the same command again to go on from here.", file=sys.stderr)  # noqa: T201

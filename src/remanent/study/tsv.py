@@ -87,6 +87,14 @@ def read_sheet(path: Path, file: str) -> tuple[Sheet | None, tuple[Problem, ...]
     return parse_sheet(raw, file)
 
 
+def read_lines(path: Path) -> list[str]:
+    """Lines of a table as they stand, numbered as in problems: line n is item n - 1; none where the file cannot be read."""
+    try:
+        return _as_utf8(path.read_bytes(), "")[0].decode().split("\n")
+    except OSError:
+        return []
+
+
 def parse_sheet(raw: bytes, file: str) -> tuple[Sheet | None, tuple[Problem, ...]]:
     """Cut the bytes of one TSV file into cells; see `read_sheet`."""
     text, problems = _as_utf8(raw, file)
