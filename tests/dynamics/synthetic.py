@@ -1,9 +1,15 @@
-"""A small cohort as a Panel, simulated by Euler-Maruyama: shares the model's equations with the engine and nothing else."""
+"""A small cohort as a Panel, simulated by Euler-Maruyama: shares the model's equations with the engine and nothing else.
 
+Level 0 of function is the patient's own level before treatment, with whatever drug is then taken: the passive gain acts on the change of exposure since the
+first record.
+"""
+
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from remanent.dynamics.filter import Grid
 from remanent.dynamics.grid import TimeLine, build_timeline
 from remanent.dynamics.indicators import Indicators, choose_indicators
 from remanent.dynamics.priors import Layout, layout
@@ -33,10 +39,15 @@ class Cohort(NamedTuple):
     truth: dict
 
 
-def simulate_cohort(rng: np.random.Generator, patients: int, **design: object) -> Cohort:
+def simulate_cohort(rng: np.random.Generator, patients: int, *, steps: int = 128, **design: object) -> Cohort:
+    """Padded to `steps`, so that one compiled program serves many cohorts."""
     panel, truth = simulate_panel(rng, patients, **design)
     indicators = choose_indicators(panel)
-    return Cohort(panel, indicators, build_timeline(panel, indicators), layout(indicators), truth)
+    line = build_timeline(panel, indicators)
+    more = (0, steps - line.grid.dt.shape[0])
+    padded = Grid(*(np.pad(v, [(0, 0)] * (v.ndim - 2) + [more, (0, 0)]) for v in line.grid))
+    padded.day[line.grid.day.shape[0] :] = np.nan
+    return Cohort(panel, indicators, replace(line, grid=padded), layout(indicators), truth)
 
 
 def simulate_panel(
@@ -86,7 +97,7 @@ def _paths(
         if k:
             for _ in range(substeps):
                 noise = rng.standard_normal((2, n)) * np.sqrt(h)
-                df = -t["k_f"] * (f - s - p * dose[:, k]) * h + t["sig_f"] * noise[0]
+                df = -t["k_f"] * (f - s - p * (dose[:, k] - dose[:, 0])) * h + t["sig_f"] * noise[0]
                 ds = ((t["c"] + t["a"] * dose[:, k]) * (f - s) - t["r"] * s) * h + t["sig_s"] * noise[1]
                 f, s = f + df, s + ds
         if day in ect:

@@ -189,16 +189,19 @@ def identifiability(
     keys = jax.random.split(jax.random.key(seed), len(MECHANISMS))
     simulated = [_simulate(layout, keys[m], typical[m], SWITCHES[m], design) for m in range(len(MECHANISMS))]
     other = (weight @ SWITCHES)[::-1]
-    sd_ratio = np.empty(2)
-    for effect, gain in enumerate(_GAIN):
-        m = _PAIR[effect][int(other[effect] >= 0.5)][1]
-        scores = np.asarray(_scores(layout)(jnp.asarray(typical[m]), jnp.asarray(SWITCHES[m]), simulated[m]))
-        information = scores @ scores.T / replicates + np.eye(layout.size)
-        sd_ratio[effect] = np.sqrt(np.linalg.inv(information)[layout.index(gain), layout.index(gain)])
+    background = [_PAIR[effect][int(other[effect] >= 0.5)][1] for effect in range(len(EFFECTS))]
+    sd = {m: _expected_sd(layout, typical[m], SWITCHES[m], simulated[m], replicates) for m in set(background)}
+    sd_ratio = np.array([sd[m][layout.index(gain)] for m, gain in zip(background, _GAIN, strict=True)])
     nats = _weights_of_evidence(layout, typical, simulated, other)[:lanes]
     cohort = sd_ratio <= limits["sd_ratio"]["value"]
     patient = cohort[None] & (nats >= limits["patient_nats"]["value"])
     return Identifiability(sd_ratio, nats, cohort, patient, _reason(sd_ratio, cohort))
+
+
+def _expected_sd(layout: Layout, theta: np.ndarray, switches: np.ndarray, data: Grid, replicates: int) -> np.ndarray:
+    """Expected posterior over prior sd of every parameter: prior precision plus Fisher information, the mean outer product of scores."""
+    scores = np.asarray(_scores(layout)(jnp.asarray(theta), jnp.asarray(switches), data))
+    return np.sqrt(np.diag(np.linalg.inv(scores @ scores.T / replicates + np.eye(layout.size))))
 
 
 def _typical_effects(posterior: Posterior) -> list[np.ndarray]:

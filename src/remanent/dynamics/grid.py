@@ -6,7 +6,7 @@ import numpy as np
 
 from remanent.dynamics.filter import Grid
 from remanent.dynamics.indicators import Indicators, log_crp
-from remanent.study.panel import Panel
+from remanent.study.panel import Panel, rows_of
 from remanent.study.schema import ANALYTES
 from remanent.treatment.drugs import CLASSES, NOT_DRUGS
 from remanent.treatment.exposure import DoseHistory, Levels, change_days, exposure, mean_exposure, serum_levels
@@ -52,10 +52,10 @@ class Medication:
 def medication_of(panel: Panel, patient: int) -> Medication:
     """Dose segments and drug levels of one patient; laboratory values are in the schema's unit of each analyte."""
     d = panel.doses
-    rows = d.patient == patient
+    rows = rows_of(d.patient, patient)
     doses = DoseHistory(tuple(map(str, d.drug[rows])), d.dose_mg_day[rows], d.start_day[rows], d.stop_day[rows])
     labs = panel.labs
-    mine = labs.patient == patient
+    mine = labs.rows(patient)
     analytes = [labs.names[n] for n in labs.name[mine]]
     units = [ANALYTES[a].unit if a in ANALYTES else "" for a in analytes]
     levels, _ = serum_levels(analytes, labs.day[mine], labs.value[mine], units)
@@ -97,7 +97,7 @@ def _patient_steps(panel: Panel, indicators: Indicators, i: int) -> dict[str, np
     first, last = panel.first_day[i], panel.last_day[i]
     obs = _observations(panel, indicators, i)
     given = medication_of(panel, i)
-    ect = panel.ect_day[panel.ect_patient == i]
+    ect = panel.ect_day[rows_of(panel.ect_patient, i)]
     risk = _risk_interval(panel, i, has_ect=ect.size > 0)
     stressors = _stressors(panel, i)
     weekly = np.arange(first, last, WEEK)
@@ -113,7 +113,7 @@ def _observations(panel: Panel, indicators: Indicators, i: int) -> dict[str, np.
     """Standardised observations of one patient in order of day."""
     parts = []
     for records, symptom in ((panel.symptoms, True), (panel.features, False), (panel.ema_means, False)):
-        rows = np.flatnonzero(records.patient == i)
+        rows = np.arange(len(records.patient))[records.rows(i)]
         lookup = {n: j for j, n in enumerate(indicators.names) if indicators.is_symptom[j] == symptom}
         target = np.array([lookup.get(records.names[n], -1) for n in records.name[rows]], int)
         rows, target = rows[target >= 0], target[target >= 0]

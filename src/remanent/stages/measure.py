@@ -1,20 +1,22 @@
 """Participant level: read a study into its record, measure every scan visit that changed. Resumable, and the same whatever the number of workers."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from remanent import __version__
-from remanent._errors import InputError, Problem, RemanentError
+from remanent._errors import Problem, RemanentError
 from remanent.circuits.atlas import choose_atlas
+from remanent.circuits.drift import Processing, processing
 from remanent.circuits.feature import Feature
 from remanent.circuits.measure import measure
+from remanent.circuits.wiring import Connections
+from remanent.stages.connections import fixed_connections, has_connectome
+from remanent.stages.drift import facts
 from remanent.stages.standing import incomplete_doses, still_incomplete
+from remanent.stages.workers import mapped
 from remanent.study.bids import SessionFiles, atlases_named, load_session, read_study
 from remanent.study.index import index_study
 from remanent.study.outputs import claim
@@ -24,6 +26,8 @@ from remanent.treatment.drugs import known, suggest
 
 Log = Callable[..., None]
 
+MEASURES = 2  # raised when what is stored of a session changes, so that every session is measured anew
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -32,6 +36,7 @@ class Measured:
     files: SessionFiles
     features: tuple[Feature, ...]
     problems: tuple[Problem, ...]
+    made: Processing
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,16 @@ def measure_study(
         others = still_incomplete(record.problems(), read_again) if participants else []
         record.put_problems("doses", [*others, *incomplete_doses(study)])
         log("ingest", rows_added=ingest.rows_added, rows_closed=ingest.rows_closed, files_read=ingest.files_read)
-        atlas, day = _atlas(study, participants), _days(study)
-        sources = {_key(s): _hash(study_root, s, f"{__version__} {atlas} {day.get(_key(s))}") for s in study.sessions}
+        everyone = index_study(study.root).sessions if participants else study.sessions
+        atlas, day = _atlas(everyone), _days(study)
+        fixed = fixed_connections(record, study_root, everyone, atlas, partial(mapped, workers=workers))
+        settings = f"{MEASURES} {__version__} {atlas}"
+        sources = {
+            _key(s): _hash(study_root, s, f"{settings} {day.get(_key(s))} {fixed.digest if has_connectome(s) else ''}")
+            for s in study.sessions
+        }
         changed = [s for s in study.sessions if not record.has_features(_key(s), sources[_key(s)])]
-        for done in _map(partial(_measure_one, study_root, atlas), changed, workers):
+        for done in mapped(partial(_measure_one, study_root, atlas, fixed.connections), changed, workers):
             record.put_features(
                 done.files.participant_id,
                 done.files.session_id,
@@ -71,6 +82,7 @@ def measure_study(
                 done.features,
                 sources[_key(done.files)],
                 problems=done.problems,
+                processing=facts(done.made),
             )
             log("measure", session=record.pseudonym(_key(done.files)), features=len(done.features))
         if not participants:
@@ -88,9 +100,8 @@ def _days(study: Study) -> dict[str, float]:
     return {session_key(p, s): float(day) for p, s, day in rows}
 
 
-def _atlas(study: Study, participants: Sequence[str]) -> str | None:
+def _atlas(sessions: Sequence[SessionFiles]) -> str | None:
     """One atlas for the whole study, whoever is measured now; None where no session has a parcellated series, and each connectome speaks for itself."""
-    sessions = index_study(study.root).sessions if participants else study.sessions
     offered = [o for o in (atlases_named(s) for s in sessions) if o]
     return choose_atlas(offered) if offered else None
 
@@ -107,27 +118,13 @@ def _hash(root: Path, session: SessionFiles, settings: str) -> str:
     return total.hexdigest()
 
 
-def _measure_one(root: Path, atlas: str | None, files: SessionFiles) -> Measured:
+def _measure_one(root: Path, atlas: str | None, connections: Connections | None, files: SessionFiles) -> Measured:
     try:
         session = load_session(root, files, atlas=atlas)
-        return Measured(files, measure(session, atlas=atlas), session.problems)
+        features = measure(session, atlas=atlas, connections=connections)
+        return Measured(files, features, session.problems, processing(session, atlas))
     except RemanentError as error:
         why = str(error)
     except Exception as error:  # noqa: BLE001  one session must not stop the others; the fault is ours and is listed as such
         why = f"a fault of this program ({type(error).__name__}: {error}); this visit is left out. Please report it."
-    return Measured(files, (), (Problem(files.files[0].path, None, "", why, "set_aside"),))
-
-
-def _map(
-    work: Callable[[SessionFiles], Measured], sessions: Sequence[SessionFiles], workers: int
-) -> Iterator[Measured]:
-    if workers <= 1 or len(sessions) <= 1:
-        yield from map(work, sessions)
-        return
-    with ProcessPoolExecutor(min(workers, len(sessions)), mp_context=get_context("spawn")) as pool:
-        try:
-            yield from pool.map(work, sessions, chunksize=max(1, len(sessions) // (8 * workers)))
-        except BrokenProcessPool as error:
-            why = "The system ends processes that take too much memory; what was measured so far is kept"
-            do = "Run the same command again with fewer --workers."
-            raise InputError("a process that measures sessions was killed", why=why, do=do) from error
+    return Measured(files, (), (Problem(files.files[0].path, None, "", why, "set_aside"),), Processing({}))

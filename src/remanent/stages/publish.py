@@ -1,8 +1,10 @@
 """Results to disk: the record first, then OUT's tables, then the pages."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import numpy as np
 from remanent._errors import Problem
 from remanent.relapse.predict import EDGES_DAYS
 from remanent.report.pages import page_name, render_index, render_patient
+from remanent.report.views import PatientView
 from remanent.stages.analyse import Results
+from remanent.stages.comparable import Comparable
 from remanent.stages.options import Options
 from remanent.stages.population import save
 from remanent.stages.tables import tables
@@ -22,8 +26,17 @@ from remanent.study.panel import Panel
 from remanent.study.record.files import write_whole
 from remanent.study.store import Record
 
+PAGES_PER_WORKER = 8
 
-def publish(record: Record, panel: Panel, results: Results | None, options: Options, log: Callable[..., None]) -> None:
+
+def publish(
+    record: Record,
+    panel: Panel,
+    results: Results | None,
+    comparable: Comparable,
+    options: Options,
+    log: Callable[..., None],
+) -> None:
     """Write everything CONTRACT.md promises under OUT."""
     study_root, out, seed = options.study_root, options.out, options.seed
     found = tables(results)
@@ -32,12 +45,13 @@ def publish(record: Record, panel: Panel, results: Results | None, options: Opti
     if results is not None:
         _keep_draws(record, results)
     fitted = [] if results is None else [save(out, results.indicators, results.posterior)]
-    features, problems = record.features(), record.problems()
+    features, problems, made = comparable.features, record.problems(), record.table("processing")
     description = _description(study_root)
     parameters = {"Seed": seed, "Snapshot": record.snapshot_id, "AuditHead": record.head}
     everything: dict[str, Mapping[str, Any]] = {
         **found,
         "features": {name: features[name] for name in features.columns},
+        "processing": {name: made[name] for name in made.columns},
         "problems": _problem_columns(problems),
     }
     written = write_outputs(out, everything, description=describe(out, study_root, description, parameters))
@@ -46,18 +60,19 @@ def publish(record: Record, panel: Panel, results: Results | None, options: Opti
         tables=record.tables(),
         features=features,
         problems=problems,
+        comparable=comparable,
         provenance=provenance({}, seed, record.snapshot_id, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
     )
-    written += fitted + write_pages(panel, results, context, out)
+    written += fitted + write_pages(panel, results, context, out, options.workers)
     record.put_files(written)
     record.audit("publish", "study", {"files": len(written), "seed": seed})
     log("publish", files=len(written))
 
 
-def write_pages(panel: Panel, results: Results | None, context: Context, out: Path) -> list[Path]:
+def write_pages(panel: Panel, results: Results | None, context: Context, out: Path, workers: int = 1) -> list[Path]:
     """index.html and a page per participant; pages of participants who are gone are removed."""
     views = patient_views(panel, results, context)
-    pages = {page_name(v.participant_id): render_patient(v) for v in views}
+    pages = dict(zip((page_name(v.participant_id) for v in views), _rendered(views, workers), strict=True))
     pages["index.html"] = render_index(cohort_view(results, context, views))
     for old in out.glob("sub-*.html"):
         if old.name not in pages:
@@ -65,6 +80,14 @@ def write_pages(panel: Panel, results: Results | None, context: Context, out: Pa
     for name, html in pages.items():
         write_whole(out / name, html.encode())
     return [out / name for name in pages]
+
+
+def _rendered(views: Sequence[PatientView], workers: int) -> list[str]:
+    """Pages of all patients; in processes where there are enough of them to pay for starting these."""
+    if workers <= 1 or len(views) < PAGES_PER_WORKER * 2:
+        return list(map(render_patient, views))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(render_patient, views, chunksize=PAGES_PER_WORKER))
 
 
 def _keep_draws(record: Record, results: Results) -> None:

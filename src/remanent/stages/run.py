@@ -79,6 +79,7 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     """Everything after measuring, from the record alone; without `refit`, under the population fitted before."""
     from remanent.stages import population
     from remanent.stages.analyse import analyse
+    from remanent.stages.comparable import compare
     from remanent.stages.publish import publish
     from remanent.stages.standing import standing
     from remanent.study.panel import build_panel
@@ -86,7 +87,8 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     known = None if refit else population.load(options.out)
     with Record.open(options.out, create=False, seed=options.seed) as record:
         tables = record.tables()
-        panel = build_panel(tables, record.features())
+        comparable = compare(record, tables)
+        panel = build_panel(tables, comparable.features)
         record.put_problems("update", population.not_in(known[0], panel) if known else ())
         results = analyse(
             panel,
@@ -96,7 +98,7 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
             population=known,
             standing=standing(tables, record.problems()),
         )
-        publish(record, panel, results, options, log)
+        publish(record, panel, results, comparable, options, log)
         lost = _lost(record)
     codes = [a.code for a in results.advice] if results else []
     return RunSummary(

@@ -9,6 +9,7 @@ import numpy as np
 from remanent._errors import Problem
 from remanent.dynamics.grid import medication_of
 from remanent.report import views as show
+from remanent.stages.comparable import Comparable
 from remanent.study.panel import Long, Panel
 from remanent.study.schema import ANALYTES, INSTRUMENTS, SLEEP_MEASURES
 from remanent.study.table import Table
@@ -25,6 +26,7 @@ class Context:
     features: Table
     problems: tuple[Problem, ...]
     provenance: show.Provenance
+    comparable: Comparable
     relapse_rule: str = ""
 
 

@@ -49,6 +49,7 @@ def _patient(panel: Panel, results: Results | None, context: Context, i: int, la
         provenance=context.provenance,
         headline_horizon_days=HEADLINE_DAYS,
         fit=fit_status(results),
+        flags=context.comparable.flags.get(who, ()),
     )
     if results is None or lane is None:
         why = "this participant has no dated record that the model can use"
@@ -259,6 +260,7 @@ def cohort_view(results: Results | None, context: Context, patients: Sequence[sh
         problems=context.problems,
         provenance=context.provenance,
         horizon_days=HEADLINE_DAYS,
+        flags=context.comparable.cohort_flags,
     )
 
 

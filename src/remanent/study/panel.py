@@ -37,12 +37,23 @@ class Long:
     value: np.ndarray
     se: np.ndarray
 
+    def rows(self, patient: int) -> slice:
+        """Where one patient's rows lie."""
+        return rows_of(self.patient, patient)
+
     def of(self, patient: int, name: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Days and values of one patient, of one name or of all."""
-        rows = self.patient == patient
-        if name is not None:
-            rows &= self.name == (self.names.index(name) if name in self.names else -1)
-        return self.day[rows], self.value[rows]
+        mine = self.rows(patient)
+        day, value = self.day[mine], self.value[mine]
+        if name is None:
+            return day, value
+        chosen = self.name[mine] == (self.names.index(name) if name in self.names else -1)
+        return day[chosen], value[chosen]
+
+
+def rows_of(patient: np.ndarray, wanted: int) -> slice:
+    """Rows of one patient in an ascending column of patient indices."""
+    return slice(*np.searchsorted(patient, [wanted, wanted + 1]))
 
 
 @dataclass(frozen=True)
