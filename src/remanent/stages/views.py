@@ -15,14 +15,12 @@ from remanent.plan.simulate import PLAN_WORDS
 from remanent.relapse.predict import EDGES_DAYS, Estimate
 from remanent.report import views as show
 from remanent.stages.analyse import Results
-from remanent.stages.tables import report_rows
+from remanent.stages.tables import report_rows, states_informed
 from remanent.stages.timelines import Context, timeline_of
 from remanent.study.panel import Panel
 
 HEADLINE_DAYS = 182.0
-_PRIOR = (
-    "The data of this study left the model's starting assumptions about this where they were, so no number is shown."
-)
+_PRIOR = "The data of this study did not narrow this against what was assumed before."
 _GONE = "A relapse or a death is on record: this patient is no longer at risk of a first relapse."
 _LOADS = {"f": "function", "s": "structure", "e": "ECT trace"}
 
@@ -110,9 +108,7 @@ def _states(results: Results, lane: int) -> show.States:
         structure_mean=x.s_mean[rows, lane],
         structure_sd=x.s_sd[rows, lane],
         withdrawal_mean=x.withdrawal[rows, lane],
-        basis=show.Basis("data", words)
-        if seen
-        else show.Basis("prior", "No observation of this patient enters the model."),
+        basis=show.Basis("data", words) if states_informed(results)[lane] else show.Basis("prior", _PRIOR),
     )
 
 
@@ -137,7 +133,8 @@ def _indicators(results: Results, lane: int) -> tuple[show.Indicator, ...]:
         out.append(
             show.Indicator(
                 feature=scale.names[j],
-                label=described.meaning,
+                label=scale.names[j].replace("_", " "),
+                note=described.meaning,
                 unit=described.unit,
                 days=days,
                 observed=observed,
