@@ -8,7 +8,7 @@ from scipy import stats
 
 from remanent.circuits.coupling import adjusted_r2, orthonormal, rank_rows, spearman
 from remanent.circuits.definitions import WeightScale
-from remanent.circuits.wiring import consistent_connections, log_weight, wire
+from remanent.circuits.wiring import Votes, consistent_connections, log_weight, votes
 from remanent.study.session import Connectome, Pipeline
 
 
@@ -122,11 +122,20 @@ def test_fixed_connections_do_not_follow_a_visits_own_holes(scanner):
     hole = np.triu(rng.random(fewer.shape) < 0.1, 1)
     fewer[hole | hole.T] = 0
     second = (replace(first[0], weights=fewer), first[1])
-    fixed = consistent_connections([wire(one, scanner.atlas) for one in (first, first, second)])
+    fixed = consistent_connections(votes(one, scanner.atlas) for one in (first, first, second))
+    assert fixed.sessions == 3
     np.testing.assert_array_equal(fixed.connected, first[0].weights > 0)
     session = scanner.session(scanner.run(scanner.series(rng)), connectomes=second)
     own, held = scanner.features(session), scanner.features(session, connections=fixed)
     assert held["sfc_targets"].value > own["sfc_targets"].value
     assert held["sfc_targets"].value == pytest.approx((first[0].weights > 0).sum(1).mean())
-    with pytest.raises(ValueError, match="no connectome"):
-        consistent_connections([])
+
+
+def test_one_scan_alone_fixes_nothing_and_a_missing_parcel_does_not_vote(scanner):
+    whole = votes(scanner.connectomes, scanner.atlas)
+    assert consistent_connections([]) is None
+    assert consistent_connections([whole]) is None
+    without = Votes(whole.labels[1:], whole.vote[1:, 1:])
+    fixed = consistent_connections([whole, without, without])
+    np.testing.assert_array_equal(fixed.connected, whole.vote == 1)
+    assert votes((), scanner.atlas) is None

@@ -42,7 +42,7 @@ CONTRACT_OUT = {
 @pytest.mark.parametrize(("section", "contract"), [(INPUT, CONTRACT_IN), (OUTPUT, CONTRACT_OUT)], ids=["in", "out"])
 def test_tables_and_columns_are_those_of_the_contract(section, contract):
     """Additions are free; what the contract names stands first, in its order."""
-    assert list(section) == list(contract)
+    assert list(section)[: len(contract)] == list(contract)
     for name, columns in contract.items():
         assert [column.name for column in section[name].columns][: len(columns.split())] == columns.split(), name
 

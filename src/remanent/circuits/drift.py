@@ -5,10 +5,12 @@ them. A change between such visits may be the software's.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from remanent.circuits.feature import Feature
+from remanent.circuits.measure import own_atlas, runs_to_measure
+from remanent.circuits.wiring import chosen
 from remanent.study.derivatives.gates import Affected, changes_between
 from remanent.study.session import Pipeline, SessionData
 
@@ -33,10 +35,15 @@ _UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How the values of one modality were made: the program, and whatever else could change them, by name."""
+    """How the values of one modality were made: a file they came from, and whatever could change them, by name."""
 
-    pipeline: Pipeline
+    source: str
     facts: Mapping[str, str]
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The program, the facts being its settings."""
+        return Pipeline(self.facts.get("pipeline", ""), self.facts.get("version", ""), self.facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,59 +53,96 @@ class Processing:
     modalities: Mapping[str, Made]
 
 
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What differs from the person's other visits, in words, and whether it makes the values another quantity."""
+
+    source: str
+    words: tuple[str, ...]
+    harmful: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """The words as the reason of a value."""
+        return f"processed unlike this person's other visits: {', '.join(self.words)}"
+
+
 def processing(session: SessionData, atlas: str | None) -> Processing:
-    """Collect what could change a session's values: programs, versions, settings, atlas, repetition time."""
+    """Collect what could change a session's values: programs, versions, settings, atlas, task, repetition time."""
     found: dict[str, Made] = {}
-    runs = [run for run in session.runs if atlas in (None, run.atlas)]
-    connectomes = [connectome for connectome in session.connectomes if atlas in (None, connectome.atlas)]
+    atlas = atlas or own_atlas(session)
+    runs = runs_to_measure(session.runs, atlas) if atlas else []
+    weights = chosen(session.connectomes, atlas) if atlas else None
     if runs:
-        tr_s = runs[0].tr_s
-        known = {"atlas": runs[0].atlas, "repetition time": _UNKNOWN if tr_s is None else f"{tr_s:g} s"}
-        found["bold"] = _made(runs[0].pipeline, known | {"input": "matrix" if runs[0].series is None else "series"})
-    if connectomes:
-        one = connectomes[0]
-        found["diffusion"] = _made(one.pipeline, {"atlas": one.atlas, "mu applied": str(one.mu_applied)})
+        known: dict[str, Iterable[str]] = {
+            "atlas": {run.atlas for run in runs},
+            "task": {run.task for run in runs} - {""},
+            "repetition time": {_UNKNOWN if run.tr_s is None else f"{run.tr_s:g} s" for run in runs},
+            "input": {"matrix" if run.series is None else "series" for run in runs},
+        }
+        found["bold"] = _made(runs[0].source, [run.pipeline for run in runs], known)
+    if weights:
+        known = {"atlas": {weights.atlas}, "weights": {weights.measure}, "mu applied": {str(weights.mu_applied)}}
+        found["diffusion"] = _made(weights.source, [weights.pipeline], known)
     if session.morphometry:
         anatomy = min(session.morphometry, key=lambda one: not one.longitudinal)
-        found["anatomy"] = _made(anatomy.pipeline, {"longitudinal": str(anatomy.longitudinal)})
+        found["anatomy"] = _made(anatomy.source, [anatomy.pipeline], {"longitudinal": {str(anatomy.longitudinal)}})
     return Processing(found)
 
 
-def flag_drift(features: Sequence[Sequence[Feature]], sessions: Sequence[Processing]) -> list[tuple[Feature, ...]]:
-    """Flag the values of one person's sessions that were not processed like the others.
+def find_drift(sessions: Sequence[Processing]) -> list[dict[str, Drift]]:
+    """What is unlike in each session of one person, by modality; sessions in time order.
 
-    The reference of a modality is the processing most of the person's sessions share; a tie goes to the earlier one.
+    The reference is the processing most of the person's sessions share; a tie goes to the earlier one. Sessions that
+    differ from it drift. Where no processing has the majority, the reference's own sessions are told so too.
+    """
+    drifts: list[dict[str, Drift]] = [{} for _ in sessions]
+    for modality, affects in _KINDS.items():
+        made = [one.modalities[modality] for one in sessions if modality in one.modalities]
+        if not made:
+            continue
+        reference = _most_common(made)
+        others = [one for one in made if one.facts != reference.facts]
+        for found, one in zip(drifts, sessions, strict=True):
+            mine = one.modalities.get(modality)
+            if mine is not None and mine.facts != reference.facts:
+                found[modality] = _difference(mine, reference, affects)
+            elif mine is not None and 2 * len(others) >= len(made):
+                found[modality] = replace(_difference(mine, others[0], affects), harmful=False)
+    return drifts
+
+
+def flag(feature: Feature, drifts: Mapping[str, Drift]) -> Feature:
+    """Say on a value what drifted in its session.
+
     Where a setting is known to differ, or the programs' versions lie on two sides of a known change of meaning
-    (gates.yaml), a value is another quantity: unusable. Where only versions differ, or a setting is unknown on one
+    (gates.yaml), the value is another quantity: unusable. Where only versions differ, or a setting is unknown on one
     side, the reason says so and the value stays usable.
+    """
+    mine = [drifts[m] for m in _MODALITIES.get(feature.name.split("_", 1)[0], ()) if m in drifts]
+    if not mine:
+        return feature
+    reason = "; ".join(filter(None, [feature.reason, *(drift.sentence for drift in mine)]))
+    return replace(feature, usable=feature.usable and not any(drift.harmful for drift in mine), reason=reason)
+
+
+def flag_drift(features: Sequence[Sequence[Feature]], sessions: Sequence[Processing]) -> list[tuple[Feature, ...]]:
+    """Flag the values of one person's sessions that were not processed alike.
 
     Parameters
     ----------
     features, sessions
         One entry per session of the same person, in time order.
     """
-    drifts: list[dict[str, _Drift]] = [{} for _ in sessions]
-    for modality in _KINDS:
-        made = [one.modalities[modality] for one in sessions if modality in one.modalities]
-        for found, one in zip(drifts, sessions, strict=True):
-            if modality in one.modalities:
-                found[modality] = _drift(one.modalities[modality], _most_common(made), _KINDS[modality])
-    return [
-        tuple(_flagged(feature, found) for feature in session) for session, found in zip(features, drifts, strict=True)
-    ]
+    drifts = find_drift(sessions)
+    return [tuple(flag(one, found) for one in session) for session, found in zip(features, drifts, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Drift:
-    """What differs from the reference, in words, and whether any of it makes the value another quantity."""
-
-    words: tuple[str, ...]
-    harmful: bool
-
-
-def _made(pipeline: Pipeline, facts: Mapping[str, str]) -> Made:
-    program = {"pipeline": pipeline.name, "version": pipeline.version}
-    return Made(pipeline, {**facts, **program, **pipeline.settings})
+def _made(source: str, pipelines: Sequence[Pipeline], known: Mapping[str, Iterable[str]]) -> Made:
+    """Facts of the runs of one session; where its runs differ, each fact holds every value."""
+    told = [{"pipeline": one.name, "version": one.version, **one.settings} for one in pipelines]
+    facts = {name: {one.get(name, _UNKNOWN) for one in told} for one in told for name in one}
+    return Made(source, {name: " and ".join(sorted(values)) for name, values in {**known, **facts}.items()})
 
 
 def _most_common(made: Sequence[Made]) -> Made:
@@ -106,23 +150,13 @@ def _most_common(made: Sequence[Made]) -> Made:
     return max(made, key=lambda one: counts[tuple(sorted(one.facts.items()))])
 
 
-def _drift(mine: Made, reference: Made, affects: Affected) -> _Drift:
+def _difference(mine: Made, reference: Made, affects: Affected) -> Drift:
     words, harmful = [], False
     for name in sorted(mine.facts.keys() | reference.facts.keys()):
         here, there = mine.facts.get(name, _UNKNOWN), reference.facts.get(name, _UNKNOWN)
         if here != there:
-            words.append(f"{name} {here} (other visits: {there})")
+            words.append(f"{name} {here or 'none'} (other visits: {there or 'none'})")
             harmful |= name not in _SOFTWARE and _UNKNOWN not in (here, there)
     changes = changes_between(mine.pipeline, reference.pipeline, affects)
     words += [f"{change.problem} ({change.source})" for change in changes]
-    return _Drift(tuple(words), harmful or bool(changes))
-
-
-def _flagged(feature: Feature, drifts: Mapping[str, _Drift]) -> Feature:
-    mine = [drifts[m] for m in _MODALITIES.get(feature.name.split("_", 1)[0], ()) if m in drifts]
-    words = [word for drift in mine for word in drift.words]
-    if not words:
-        return feature
-    reason = f"processed unlike this person's other visits: {', '.join(words)}"
-    usable = feature.usable and not any(drift.harmful for drift in mine)
-    return replace(feature, usable=usable, reason=f"{feature.reason}; {reason}" if feature.reason else reason)
+    return Drift(mine.source, tuple(words), harmful or bool(changes))

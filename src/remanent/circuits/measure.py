@@ -37,7 +37,7 @@ def measure(
         In a fixed order. A modality that was not scanned gives no rows; what was scanned and cannot be used gives rows
         with a reason.
     """
-    atlas = atlas or _own_atlas(session)
+    atlas = atlas or own_atlas(session)
     return tuple(_parcellated(session, atlas, connections) if atlas else ()) + tuple(_anatomy(session))
 
 
@@ -53,7 +53,8 @@ def runs_to_measure(runs: Sequence[Run], atlas: str) -> list[Run]:
     return [run for run in mine if run.task.lower().startswith("rest")] or mine
 
 
-def _own_atlas(session: SessionData) -> str | None:
+def own_atlas(session: SessionData) -> str | None:
+    """Choose the best atlas of one session by itself, one that its connectomes have too if there is any."""
     available = atlases(session)
     both = available & {connectome.atlas for connectome in session.connectomes}
     return choose_atlas([both or available]) if available else None

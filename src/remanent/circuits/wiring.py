@@ -1,10 +1,10 @@
 """One structural connectome made comparable: log weights on a fixed scale, and the paths they allow."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int8
 from numpy import ndarray
 from scipy.sparse.csgraph import shortest_path
 
@@ -45,33 +45,56 @@ class Wiring:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Which pairs of parcels count as connected in every session of a study, [parcel, parcel] in the order of `labels`."""
+    """Which pairs of parcels count as connected in every session of a study, [parcel, parcel] in the order of `labels`.
+
+    `sessions`: how many they were chosen from.
+    """
 
     labels: tuple[str, ...]
     connected: Bool[ndarray, "parcel parcel"]
+    sessions: int
 
     def ordered(self, labels: Sequence[str]) -> Bool[ndarray, "label label"]:
         """Return them in the order of other labels; parcels not known here have no connection."""
         return _reordered(self.connected, self.labels, labels, blank=False)
 
 
-def consistent_connections(wirings: Sequence[Wiring], share: float = 0.5) -> Connections:
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """Where one session has a connection (1), has none (0) or does not tell (-1), [parcel, parcel] in the order of `labels`."""
+
+    labels: tuple[str, ...]
+    vote: Int8[ndarray, "parcel parcel"]
+
+
+def votes(connectomes: Sequence[Connectome], atlas: str) -> Votes | None:
+    """What one session says of each connection; None without a connectome of a known weight on this atlas."""
+    weights = chosen(connectomes, atlas)
+    if weights is None:
+        return None
+    w = symmetric(weights.weights)
+    return Votes(weights.labels, np.where(np.isnan(w), -1, np.where(w > 0, 1, 0)).astype(np.int8))
+
+
+def consistent_connections(sessions: Iterable[Votes], share: float = 0.5) -> Connections | None:
     """Find the pairs connected in at least `share` of the sessions, so that a visit does not choose its own targets.
 
-    The parcels are those of the first session; a session that lacks a parcel does not vote on it.
-
-    Raises
-    ------
-    ValueError
-        There is no session.
+    The parcels are those of the first session; a session that lacks a parcel does not vote on it. Sessions are taken
+    one by one. None where fewer than two sessions vote: one scan's connections are its own.
     """
-    if not wirings:
-        raise ValueError("no connectome was given, so no connections can be chosen")
-    labels = wirings[0].labels
-    weights = np.stack([one.ordered(one.weight, labels) for one in wirings])
-    votes = np.isfinite(weights).sum(axis=0)
-    connected = (np.nan_to_num(weights) > 0).sum(axis=0) >= share * np.maximum(votes, 1)
-    return Connections(labels, connected & (votes > 0))
+    labels: tuple[str, ...] = ()
+    count = 0
+    for count, one in enumerate(sessions, start=1):
+        if count == 1:
+            labels = one.labels
+            connected = np.zeros((len(labels), len(labels)), dtype=np.int64)
+            voted = connected.copy()
+        vote = one.vote if one.labels == labels else _reordered(one.vote, one.labels, labels, -1)
+        connected += vote == 1
+        voted += vote >= 0
+    if count < 2:
+        return None
+    return Connections(labels, (voted > 0) & (connected >= share * voted), count)
 
 
 def wire(connectomes: Sequence[Connectome], atlas: str) -> Wiring | None:
@@ -79,17 +102,21 @@ def wire(connectomes: Sequence[Connectome], atlas: str) -> Wiring | None:
 
     The weight is the measure that stands first in circuits.yaml, the same for every session of a study that has it.
     """
-    mine = [connectome for connectome in connectomes if connectome.atlas == atlas]
-    weights = _first(mine, tuple(definitions().weight_scales))
+    weights = chosen(connectomes, atlas)
     if weights is None:
         return None
     weight = log_weight(weights, definitions().weight_scales[weights.measure])
-    lengths = _first(mine, definitions().length_measures)
+    lengths = _first(connectomes, atlas, definitions().length_measures)
     distance = None
     if lengths is not None and lengths.labels == weights.labels:
         distance = distances(np.where(np.nan_to_num(weight) > 0, symmetric(lengths.weights), 0.0))
     paths = distances(reciprocal(weight))
     return Wiring(weights.labels, weight, paths, communicability(weight), distance, weights.doubts)
+
+
+def chosen(connectomes: Sequence[Connectome], atlas: str) -> Connectome | None:
+    """The connectome whose weights are measured: of the measure that stands first in circuits.yaml."""
+    return _first(connectomes, atlas, tuple(definitions().weight_scales))
 
 
 def log_weight(connectome: Connectome, scale: WeightScale) -> Square:
@@ -141,13 +168,13 @@ def communicability(weight: Square) -> Square:
     return result
 
 
-def _first(connectomes: Sequence[Connectome], order: Sequence[str]) -> Connectome | None:
+def _first(connectomes: Sequence[Connectome], atlas: str, order: Sequence[str]) -> Connectome | None:
     rank = {measure: i for i, measure in enumerate(order)}
-    known = [connectome for connectome in connectomes if connectome.measure in rank]
+    known = [one for one in connectomes if one.atlas == atlas and one.measure in rank]
     return min(known, key=lambda connectome: rank[connectome.measure], default=None)
 
 
-def _reordered(matrix: ndarray, have: Sequence[str], want: Sequence[str], blank: float | bool) -> ndarray:
+def _reordered(matrix: ndarray, have: Sequence[str], want: Sequence[str], blank: float | int | bool) -> ndarray:
     """Rows and columns by label, never by position; `blank` for labels that are not there."""
     position = {label: i for i, label in enumerate(have)}
     there = [i for i, label in enumerate(want) if label in position]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,7 +19,8 @@ def with_tables(features: Table, tables: Mapping[str, Table]) -> Table:
     visits = tables["sessions"]
     days = zip(visits["participant_id"], visits["day"].tolist(), strict=True)
     session = dict(zip(days, visits["session_id"], strict=True))
-    return merged(features.spec, [features, *(_rows(kind, tables[kind], session) for kind in ("pet", "eeg"))])
+    whole = merged(features.spec, [features, *(_rows(kind, tables[kind], session) for kind in ("pet", "eeg"))])
+    return replace(whole, columns={**whole.columns, "usable": whole["usable"].astype(bool)})
 
 
 def feature_name(kind: str, measure: str, region: str) -> str:

@@ -83,8 +83,11 @@ def _joined(
 
 def atlases_named(files: SessionFiles) -> frozenset[str]:
     """The atlases of a session's BOLD runs by their file names, without opening any."""
-    names = (file.entities.get("atlas") or file.entities.get("seg") for file in files.files if file.kind == "xcpd")
-    return frozenset(name for name in names if name)
+    return frozenset(name for file in files.files if file.kind == "xcpd" and (name := _atlas_of(file)))
+
+
+def _atlas_of(file: DerivativeFile) -> str:
+    return file.entities.get("atlas") or file.entities.get("seg") or ""
 
 
 def load_session(
@@ -102,7 +105,7 @@ def load_session(
     runs, said_xcpd = read_xcpd(study_root, files.files, atlas=atlas, gates=gates)
     connectomes, said_qsirecon = read_qsirecon(study_root, files.files, atlas=atlas, gates=gates)
     morphometry, said_freesurfer = read_freesurfer(study_root, files.files, gates=gates)
-    nothing = []
+    nothing = list(_other_atlas(files, atlas)) if atlas is not None and not runs and not said_xcpd else []
     if atlas is None:
         empty = {
             "xcpd": not runs and not said_xcpd,
@@ -119,6 +122,15 @@ def load_session(
         morphometry=tuple(morphometry),
         problems=(*said_xcpd, *said_qsirecon, *said_freesurfer, *nothing),
     )
+
+
+def _other_atlas(files: SessionFiles, atlas: str) -> Iterator[Problem]:
+    """Say it where a visit has BOLD on other atlases only: it is scanned, and takes no part."""
+    others = atlases_named(files) - {atlas}
+    if others:
+        first = next(f.path for f in files.files if f.kind == "xcpd" and _atlas_of(f) in others)
+        why = f"This visit's BOLD is on {', '.join(sorted(others))}, the study's on {atlas}: two atlases are two quantities"
+        yield Problem(first, None, "", f"{why}, so nothing is measured of it. Run XCP-D with {atlas}.", "set_aside")
 
 
 _NEEDED = {

@@ -153,6 +153,7 @@ class Record:
         features: Sequence[Any],
         source_hash: str,
         problems: Sequence[Problem] = (),
+        processing: Sequence[tuple[str, str, str, str]] = (),
     ) -> None:
         """Store what was measured in one session, and the problems met, in place of what was there.
 
@@ -162,6 +163,8 @@ class Record:
             Each with `name`, `value`, `se`, `usable`, `reason`, as `remanent.circuits.feature.Feature`.
         source_hash
             Hash of everything they were measured from; see `has_features`.
+        processing
+            How they were made: modality, setting, value, source (table ``processing``).
         """
         n = len(features)
         columns = {
@@ -174,9 +177,14 @@ class Record:
             "usable": [bool(f.usable) for f in features],
             "reason": [f.reason or None for f in features],
         }
+        made = {
+            name: [fact[i] for fact in processing] for i, name in enumerate(("modality", "setting", "value", "source"))
+        }
+        made |= {"participant_id": [participant_id] * len(processing), "session_id": [session_id] * len(processing)}
         key, rows = session_key(participant_id, session_id), encode(as_table("features", columns))
         with self._writing() as (connection, chain):
             merge(connection, chain, Source("features", key, source_hash), rows)
+            merge(connection, chain, Source("processing", key, None), encode(as_table("processing", made)))
             put_problems(connection, chain, f"measure {key}", problems)
 
     def has_features(self, key: str, source_hash: str) -> bool:
@@ -191,11 +199,12 @@ class Record:
         with self._writing() as (connection, chain):
             for key in sorted(sources(connection, "features") - set(keys)):
                 closed += bool(merge(connection, chain, Source("features", key, None), NOTHING))
+                merge(connection, chain, Source("processing", key, None), NOTHING)
                 put_problems(connection, chain, f"measure {key}", ())
         return closed
 
     def features(self) -> Table:
-        """Current features of every session; `z` is missing, `usable` boolean."""
+        """Current features of every session as measured; what depends on other sessions (`z`, `harmonised`) is missing."""
         return self.table("features")
 
     def put_results(self, name: str, columns: Mapping[str, Any]) -> None:
@@ -225,6 +234,13 @@ class Record:
             put_file(connection, chain, f"draws/{name}", folder, path)
         remove_superseded(path)
         return path
+
+    def path_of_draws(self, name: str) -> Path | None:
+        """Where the arrays last stored as `name` lie; None where there are none, or their file was removed."""
+        table = self.table(ARTIFACT.name)
+        found = table.select(table.file == f"draws/{name}")
+        path = self._out() / found["path"][0] if len(found) else None
+        return path if path is not None and path.is_file() else None
 
     def draws(self, name: str) -> dict[str, np.ndarray]:
         """The arrays last stored as `name`, checked against their hash."""
@@ -280,7 +296,7 @@ class Record:
         """SHA-256 of what an analysis reads: the current input rows and features, whatever their order and history."""
         total = hashlib.sha256()
         with self._reading() as connection:
-            for name in (*schema.INPUT, "features"):
+            for name in (*schema.INPUT, "features", "processing"):
                 columns = ROWS[name].c
                 (hashes,) = database.by_column(connection, select(columns.row_hash).where(columns.row_closed.is_(None)))
                 total.update(f"{name} {digest(hashes)}\n".encode())

@@ -105,7 +105,7 @@ def _add_missing(connection: Connection) -> None:
     operations = Operations(context)
     for what, *operands in (d if isinstance(d, tuple) else d[0] for d in compare_metadata(context, METADATA)):
         if what == "add_table":
-            operands[0].create(connection)
+            METADATA.tables[operands[0].name].create(connection)  # with its index
         elif what == "add_column":
             _, table, column = operands
             operations.add_column(table, Column(column.name, column.type))
