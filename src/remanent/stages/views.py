@@ -240,7 +240,10 @@ def _question(results: Results, lane: int | None, effect: int, known: bool) -> s
 
 
 def _own_weight(results: Results, lane: int) -> str:
-    nats = results.comparison.identifiability.weight_of_evidence[lane]
+    known = results.comparison.identifiability
+    if not known.cohort.any():
+        return ""
+    nats = known.weight_of_evidence[lane]
     return (
         f" This patient's own records are expected to weigh {nats[0]:.1f} nats on the passive and {nats[1]:.1f} on the active question; "
         "where that is below the set threshold, the cohort's answer stands."
