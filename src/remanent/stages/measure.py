@@ -57,8 +57,8 @@ def measure_study(
     study_root: Path, out: Path, *, workers: int, participants: Sequence[str], log: Log
 ) -> MeasureSummary:
     """Read, record, measure what is new."""
-    claim(out, study_root)
     study = read(study_root, participants)
+    claim(out, study_root)
     with Record.open(out) as record:
         ingest = record.ingest(study, participants)
         read_again = study.tables["participants"]["participant_id"].tolist()
