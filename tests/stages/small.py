@@ -1,0 +1,79 @@
+"""A small virtual study, and how tests of this room run and read it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from remanent.stages.options import Options
+from remanent.stages.run import RunSummary, run
+from remanent.trial.cohort import simulate
+from remanent.trial.spec import CohortSpec, demo_spec
+from remanent.trial.write import write_study
+
+TABLES = ("features", "states", "mechanisms", "remanence", "forecasts", "plans", "problems")
+
+# Eight patients on a passive drug, few and short scans: relapses, tapers, stops and visits without a scan are among them.
+_SMALL = {
+    "n_patients": 8,
+    "seed": 4,
+    "mechanism": "passive",
+    "scan_days": [7, 120],
+    "bold_frames": 60,
+    "rating_days": [7, 28, 56, 91, 119, 147, 182, 210],
+    "madrs_days": [],
+    "follow_up_days": 220,
+    "enrolment_days": 60,
+    "truth_paths": 2,
+    "scan_missing": 0.75,
+    "dwi_missing": 0.3,
+    "score_missing": 0.0,
+    "sleep_every_days": 28,
+    "arms": [
+        {"name": "continue", "share": 0.4, "plan": "continue"},
+        {"name": "taper", "share": 0.3, "plan": "taper", "day": [60, 90], "weeks": [8, 12]},
+        {"name": "stop", "share": 0.3, "plan": "stop", "day": [60, 100]},
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A study, what a run made of it, and what the command said on standard output and standard error."""
+
+    study: Path
+    out: Path
+    code: int
+    said: str
+    log: str
+
+
+def small_spec(**changes: object) -> CohortSpec:
+    return demo_spec(**{**_SMALL, **changes})
+
+
+def write_small(folder: Path, **changes: object) -> Path:
+    write_study(simulate(small_spec(**changes)), folder)
+    return folder
+
+
+def quiet(event: str, **detail: object) -> None:
+    """Log nothing."""
+
+
+def run_quietly(study: Path, out: Path, **options: object) -> RunSummary:
+    return run(Options(study, out, **options), quiet)
+
+
+def tables_of(out: Path) -> dict[str, bytes]:
+    return {name: (out / f"{name}.tsv").read_bytes() for name in TABLES}
+
+
+def read(path: Path) -> dict[str, list[str]]:
+    """Columns of a table as text."""
+    header, *rows = (line.split("\t") for line in path.read_text("utf-8").rstrip("\n").split("\n"))
+    return {name: [row[i] for row in rows] for i, name in enumerate(header)}
+
+
+def records(path: Path) -> list[dict[str, str]]:
+    """Rows of a table."""
+    header, *rows = (line.split("\t") for line in path.read_text("utf-8").rstrip("\n").split("\n"))
+    return [dict(zip(header, row, strict=True)) for row in rows]
