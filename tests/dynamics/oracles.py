@@ -112,11 +112,21 @@ def joint_gaussian(params: Params, grid: Grid, i: int) -> States:
     return States(prior + gain @ error, joint - gain @ h @ joint, log_density, normaliser)
 
 
-def twin(params: Params, grid: Grid, i: int) -> tuple[float, np.ndarray, np.ndarray]:
-    """Log likelihood of patient i with relapse, and filtered mean and covariance after the last step."""
+class Twin(NamedTuple):
+    """Log likelihood with relapse; law after the last step; filtered mean and sd of (f, s) after every step, [step, 2]."""
+
+    log_lik: float
+    mean: np.ndarray
+    cov: np.ndarray
+    path_mean: np.ndarray
+    path_sd: np.ndarray
+
+
+def twin(params: Params, grid: Grid, i: int) -> Twin:
+    """Filter patient i with whole matrices."""
     p, g = plain(params, grid)
     mean, cov = start(p)
-    total = 0.0
+    total, means, sds = 0.0, [], []
     for t, step in enumerate(steps_of(p, g, i)):
         mean, cov = step.move @ mean + step.offset, step.move @ cov @ step.move.T + step.noise
         if g.at_risk[t, i] > 0 or g.relapse[t, i] > 0:
@@ -130,7 +140,9 @@ def twin(params: Params, grid: Grid, i: int) -> tuple[float, np.ndarray, np.ndar
             gain = cov @ step.read / var
             mean, cov = mean + gain * error, cov - np.outer(gain, gain) * var
             total += -0.5 * (np.log(2 * np.pi * var) + error**2 / var)
-    return total, mean, cov
+        means.append(mean[:2])
+        sds.append(np.sqrt(np.diag(cov)[:2]))
+    return Twin(total, mean, cov, np.array(means), np.array(sds))
 
 
 def _tilted(p: Params, mean: float, var: float, weight: float, event: float) -> tuple[float, float, float]:

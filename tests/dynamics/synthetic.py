@@ -7,11 +7,13 @@ first record.
 from dataclasses import replace
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from remanent.dynamics.filter import Grid
 from remanent.dynamics.grid import TimeLine, build_timeline
 from remanent.dynamics.indicators import Indicators, choose_indicators
+from remanent.dynamics.model import Params
 from remanent.dynamics.priors import Layout, layout
 from remanent.study.panel import Doses, Long, Panel
 from remanent.treatment.exposure import DoseHistory, exposure
@@ -48,6 +50,20 @@ def simulate_cohort(rng: np.random.Generator, patients: int, *, steps: int = 128
     padded = Grid(*(np.pad(v, [(0, 0)] * (v.ndim - 2) + [more, (0, 0)]) for v in line.grid))
     padded.day[line.grid.day.shape[0] :] = np.nan
     return Cohort(panel, indicators, replace(line, grid=padded), layout(indicators), truth)
+
+
+def true_params(cohort: Cohort, **changes: float) -> Params:
+    """The simulator's parameters on the standardised scale of the cohort's indicators."""
+    scale, centre = cohort.indicators.scale, cohort.indicators.centre
+    unit = np.concatenate([[26.0], np.ones(len(FEATURES))]) / scale
+    loads = np.array([(-0.6, 0.0), *FEATURES.values()])
+    noise = np.sqrt(np.array([0.12**2, *[0.4**2 - 0.2**2] * len(FEATURES)]))
+    zero = np.zeros(len(scale))
+    values = {**TRUTH, "b": np.zeros(2), "omega": 0.0, "tau_w": 10.0, "tau_e": 60.0}
+    per = {"mu": (unit * scale * np.array([1.0, *np.zeros(len(FEATURES))]) - centre) / scale}
+    per |= {"sd_mu": np.array([0.2, *np.ones(len(FEATURES))]) * unit, "sigma": noise * unit}
+    per |= {"l_f": loads[:, 0] * unit, "l_s": loads[:, 1] * unit, "l_e": zero, "l_w": zero}
+    return Params(**{k: jnp.asarray(v, float) for k, v in (values | per | changes).items()})
 
 
 def simulate_panel(

@@ -1,0 +1,85 @@
+"""The figures of docs/validation/engine.md: each function returns numbers, tests judge them, tools/validate_engine.py prints them."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from designs import subdivide
+from oracles import twin
+from sampling import by_importance, by_particles
+from synthetic import Cohort, simulate_cohort, true_params
+
+from remanent.dynamics.compile import compiled
+from remanent.dynamics.filter import Grid, last_state, log_likelihood
+from remanent.dynamics.model import Params
+
+Figures = dict[str, float]
+# h0 (1/day) and eta_f: mild, the simulator's own, mostly censored, and the steepest the priors make likely.
+HAZARDS: tuple[Mapping[str, float], ...] = (
+    {"h0": 0.02, "eta_f": 1.0},
+    {"h0": 0.02, "eta_f": 2.0},
+    {"h0": 0.004, "eta_f": 2.0},
+    {"h0": 0.05, "eta_f": 3.0},
+)
+_log_likelihood, _last_state = compiled(log_likelihood), compiled(last_state)
+
+
+def known_cohort(hazard: Mapping[str, float], seed: int = 2) -> tuple[Cohort, Params, Grid]:
+    """Sixteen patients, the parameters that made them, and their grid."""
+    cohort = simulate_cohort(np.random.default_rng(seed), 16, truth=dict(hazard))
+    return cohort, true_params(cohort, **hazard), Grid(*map(jnp.asarray, cohort.timeline.grid))
+
+
+def _alone(cohort: Cohort, i: int) -> Grid:
+    """All lanes, without the padded steps of lane i."""
+    return Grid(*(v[..., : cohort.timeline.steps[i], :] for v in cohort.timeline.grid))
+
+
+def hazard_against_importance(hazard: Mapping[str, float], patients: int, draws: int) -> Figures:
+    """Assumed density against importance sampling from the exact law of f given the observations."""
+    cohort, params, grid = known_cohort(hazard)
+    log_lik, last = np.asarray(_log_likelihood(params, grid)), jax.tree.map(np.asarray, _last_state(params, grid))
+    rng = np.random.default_rng(0)
+    gap, moments, error = [], [], []
+    for i in range(patients):
+        exact = by_importance(params, _alone(cohort, i), i, draws, rng)
+        gap.append(log_lik[i] - exact.log_lik)
+        error.append(exact.error)
+        moments += [last.mean[:2, i] - exact.mean, np.sqrt(np.diag(last.cov[:2, :2, i])) - exact.sd]
+    return {
+        "relapses": float(np.asarray(grid.relapse)[:, :patients].sum()),
+        "mean |gap| (nats)": float(np.abs(gap).mean()),
+        "largest |gap| (nats)": float(np.abs(gap).max()),
+        "Monte Carlo error (nats)": float(np.mean(error)),
+        "largest gap of a moment": float(np.abs(moments).max()),
+    }
+
+
+def hazard_against_particles(hazard: Mapping[str, float], patients: int, particles: int, runs: int) -> Figures:
+    """Assumed density against a bootstrap particle filter over all states: log likelihood, and moments after every step."""
+    cohort, params, grid = known_cohort(hazard)
+    log_lik, rng = np.asarray(_log_likelihood(params, grid)), np.random.default_rng(0)
+    gap, spread, moments = [], [], []
+    for i in range(patients):
+        found = [by_particles(params, _alone(cohort, i), i, particles, rng) for _ in range(runs)]
+        path, each = twin(params, _alone(cohort, i), i), np.array([f.log_lik for f in found])
+        gap.append(log_lik[i] - np.logaddexp.reduce(each) + np.log(runs))
+        spread.append(each.std(ddof=1))
+        moments.append(np.mean([f.mean for f in found], axis=0) - path.path_mean)
+        moments.append(np.mean([f.sd for f in found], axis=0) - path.path_sd)
+    return {
+        "mean gap (nats)": float(np.mean(gap)),
+        "mean |gap| (nats)": float(np.abs(gap).mean()),
+        "sd of one run's log likelihood (nats)": float(np.mean(spread)),
+        "root mean square gap of a moment": float(np.sqrt(np.mean(np.concatenate(moments) ** 2))),
+        "largest gap of a moment": float(np.abs(np.concatenate(moments)).max()),
+    }
+
+
+def hazard_grid_error(hazard: Mapping[str, float], parts: int = 8) -> Figures:
+    """Trapezoid rule on our steps (a week at most) against steps an eighth as long."""
+    _, params, grid = known_cohort(hazard)
+    finer = Grid(*map(jnp.asarray, subdivide(grid, parts)))
+    gap = np.asarray(_log_likelihood(params, grid)) - np.asarray(_log_likelihood(params, finer))
+    return {"total gap (nats)": float(gap.sum()), "largest |gap| of a patient (nats)": float(np.abs(gap).max())}

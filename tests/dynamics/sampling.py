@@ -1,0 +1,68 @@
+"""What the filter approximates, by sampling: the same steps, weights and hazard, no assumed density.
+
+`by_importance` draws whole paths of f from their exact Gaussian law given the observations and weighs them by survival and relapse. `by_particles` is a
+bootstrap particle filter over all states; it knows no Gaussian law at all.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from oracles import EFFECTS, joint_gaussian, plain, start, steps_of
+from scipy.special import logsumexp
+
+from remanent.dynamics.filter import Grid
+from remanent.dynamics.model import Params
+
+
+class Sampled(NamedTuple):
+    """Log likelihood and its Monte Carlo standard error; mean and sd of (f, s) after every step [step, 2] (importance: after the last [2])."""
+
+    log_lik: float
+    error: float
+    mean: np.ndarray
+    sd: np.ndarray
+
+
+def by_importance(params: Params, grid: Grid, i: int, draws: int, rng: np.random.Generator) -> Sampled:
+    p, g = plain(params, grid)
+    steps = int(g.dt.shape[0])
+    states = joint_gaussian(params, grid, i)
+    risky = np.flatnonzero((g.at_risk[:, i] > 0) | (g.relapse[:, i] > 0))
+    width = states.mean.size // steps
+    at = np.concatenate([risky * width, [(steps - 1) * width, (steps - 1) * width + 1]])
+    variance, directions = np.linalg.eigh(states.cov[np.ix_(at, at)])
+    root = directions * np.sqrt(np.maximum(variance, 0.0))
+    drawn = states.mean[at] + rng.standard_normal((draws, at.size)) @ root.T
+    log_hazard = np.log(p.h0) - p.eta_f * drawn[:, :-2]
+    log_weight = log_hazard @ g.relapse[risky, i] - np.exp(log_hazard) @ g.at_risk[risky, i]
+    weight = np.exp(log_weight - logsumexp(log_weight))
+    mean = weight @ drawn[:, -2:]
+    sd = np.sqrt(weight @ (drawn[:, -2:] - mean) ** 2)
+    gained = logsumexp(log_weight) - np.log(draws)
+    return Sampled(states.log_density + gained, np.sqrt(np.sum((weight - 1 / draws) ** 2)), mean, sd)
+
+
+def by_particles(params: Params, grid: Grid, i: int, particles: int, rng: np.random.Generator) -> Sampled:
+    p, g = plain(params, grid)
+    mean, cov = start(p)
+    x = mean[:, None] + np.sqrt(np.diag(cov))[:, None] * rng.standard_normal((mean.size, particles))
+    log_w, total, means, sds = np.full(particles, -np.log(particles)), 0.0, [], []
+    for t, step in enumerate(steps_of(p, g, i)):
+        noise = np.linalg.cholesky(step.noise[:2, :2] + 1e-18 * np.eye(2)) @ rng.standard_normal((2, particles))
+        x[:2] = step.move[:2, :EFFECTS] @ x[:EFFECTS] + step.offset[:2, None] + noise
+        log_hazard = np.log(p.h0) - p.eta_f * x[0]
+        log_w = log_w + g.relapse[t, i] * log_hazard - g.at_risk[t, i] * np.exp(log_hazard)
+        if g.observed[t, i] > 0:
+            var = g.se2[t, i] + p.sigma[g.indicator[t, i]] ** 2
+            error = g.value[t, i] - step.fixed - step.read @ x
+            log_w = log_w - 0.5 * (np.log(2 * np.pi * var) + error**2 / var)
+        gained = logsumexp(log_w)
+        total, log_w = total + gained, log_w - gained
+        w = np.exp(log_w)
+        means.append(x[:2] @ w)
+        sds.append(np.sqrt((x[:2] - means[-1][:, None]) ** 2 @ w))
+        if 1 / (w @ w) < particles / 2:
+            edges = (rng.random() + np.arange(particles)) / particles
+            x = x[:, np.minimum(np.searchsorted(np.cumsum(w), edges), particles - 1)]
+            log_w = np.full(particles, -np.log(particles))
+    return Sampled(float(total), np.nan, np.array(means), np.array(sds))
