@@ -106,9 +106,11 @@ def decide(situation: Situation, table: Mapping[str, Thresholds | None] | None =
             "not_enough_data",
             (f"no advice is given for diagnosis '{situation.diagnosis}': there is no treatment episode",),
         )
-    value = {name: entry["value"] for name, entry in limits.items()}
-    steps = (_act, _not_enough, _treat_first, _hold, _taper)
-    return next((a for a in (step(situation, value) for step in steps) if a is not None), _straddles(situation, value))
+    value = {name: float(entry["value"]) for name, entry in limits.items()}
+    for step in (_act, _not_enough, _treat_first, _hold, _taper):
+        if (advice := step(situation, value)) is not None:
+            return advice
+    return _straddles(situation, value)
 
 
 def _act(s: Situation, value: Mapping[str, float]) -> Advice | None:

@@ -219,7 +219,7 @@ def _situation(
         extra_relapse=None if on_plan is None or on_taper is None else on_taper.mean - on_plan.mean,
         exposure=float(total_exposure(given.doses, given.levels, np.array([today, today + 1e-6]))[0]),
         ratings_after_day_0=int((days >= 0).sum()),
-        days_since_rating=np.floor(today) - float(days.max()) if days.size else None,
+        days_since_rating=float(np.floor(today) - days.max()) if days.size else None,
         crp_mg_l=_latest(panel.labs.of(i, "crp"), recent),
         sleep_h=_latest(panel.sleep.of(i, "tst_h"), recent),
         relapse_day=None,
