@@ -109,7 +109,9 @@ def learn(values: Table, covariates: Covariates, site: Sequence[str], person: Se
     )
 
 
-def harmonise(learnt: Harmonisation, values: Table, covariates: Covariates, site: Sequence[str]) -> tuple[Table, Table]:
+def harmonise(
+    learnt: Harmonisation, values: Table, covariates: Covariates, site: Sequence[str], se: Table | None = None
+) -> tuple[Table, Table]:
     r"""Remove learnt site effects, row by row.
 
     With e = (y - a - x'b)/sigma - gamma and c = ratio/(ratio + delta) the share of e that is the person's own:
@@ -118,8 +120,9 @@ def harmonise(learnt: Harmonisation, values: Table, covariates: Covariates, site
     Returns
     -------
     tuple
-        Harmonised values, and the standard error that not knowing the site exactly adds, [scan, feature]. A site that
-        was not learnt keeps its values and gets the spread between sites as error; NaN where that is unknown.
+        Harmonised values, and their standard error: what not knowing the site exactly adds, and the values' own (`se`)
+        if given, [scan, feature]. A site that was not learnt keeps its values and gets the spread between sites as error;
+        NaN where that is unknown.
     """
     position = {name: s for s, name in enumerate(learnt.sites)}
     index = np.array([position.get(one, len(position)) for one in site], dtype=int)
@@ -131,7 +134,8 @@ def harmonise(learnt: Harmonisation, values: Table, covariates: Covariates, site
     e = (values - expected) / learnt.sigma - gamma
     own = learnt.person_ratio / (learnt.person_ratio + delta)
     factor = own + (1 - own) / np.sqrt(delta)
-    return expected + learnt.sigma * factor * e, learnt.sigma * factor * np.sqrt(variance) + 0 * values
+    added = learnt.sigma * factor * np.sqrt(variance) + 0 * values
+    return expected + learnt.sigma * factor * e, added if se is None else np.hypot(added, factor * se)
 
 
 def _fit(

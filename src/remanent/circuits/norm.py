@@ -81,13 +81,13 @@ def learn_norm(values: Values, age: PerScan, sex: PerScan, site: Sequence[str]) 
     Parameters
     ----------
     values
-        [scan, feature], NaN where missing.
+        [scan, feature], NaN where missing; a feature needs values that differ.
     age, sex
         Age (years) and 0/1, [scan].
     site
         Of each scan.
     """
-    knots = np.quantile(age, [0.05, 0.35, 0.65, 0.95])
+    knots = np.unique(np.quantile(age, [0.05, 0.35, 0.65, 0.95]))
     columns = _columns(age, sex, knots)
     names = np.asarray(site)
     age_center, column_center = float(age.mean()), columns.mean(axis=0)
@@ -153,7 +153,9 @@ def _standard(learnt: Norm, values: Values, age: PerScan, sex: PerScan) -> tuple
 
 
 def _columns(age: PerScan, sex: PerScan, knots: Float[ndarray, " knot"]) -> Float[ndarray, "scan column"]:
-    """Natural cubic spline of age (linear beyond the outer knots) and sex, [scan, column]."""
+    """Natural cubic spline of age (linear beyond the outer knots, and throughout with fewer than three) and sex."""
+    if len(knots) < 3:
+        return np.column_stack([age, sex])
     cubes = np.maximum(age[:, None] - knots, 0.0) ** 3
     last = (cubes[:, -2] - cubes[:, -1]) / (knots[-1] - knots[-2])
     curves = [(cubes[:, k] - cubes[:, -1]) / (knots[-1] - knots[k]) - last for k in range(len(knots) - 2)]
@@ -173,7 +175,7 @@ def _learn_feature(y: PerScan, x: Float[ndarray, "scan column"], age: PerScan, s
         coefficients = np.linalg.lstsq(design, weight[:, 0] * y)[0]
         residual = weight[:, 0] * y - design @ coefficients
         squares = residual**2 / np.mean(residual**2)
-        slope += float(age @ (squares - 1) / (age @ age))  # one step of Fisher scoring for the log-variance slope
+        slope += float(age @ (squares - 1) / max(age @ age, np.finfo(float).tiny))  # one step of Fisher scoring
     covariance = np.linalg.pinv(design.T @ design)[len(names) :, len(names) :]
     effects, count = coefficients[len(names) :], np.bincount(site)
     intercept = np.average(coefficients[: len(names)], weights=count)

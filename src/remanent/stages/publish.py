@@ -16,6 +16,7 @@ from remanent.report.pages import page_name, render_index, render_patient
 from remanent.report.views import PatientView
 from remanent.stages.analyse import Results
 from remanent.stages.comparable import Comparable
+from remanent.stages.idp import write_phenotypes
 from remanent.stages.options import Options
 from remanent.stages.population import save
 from remanent.stages.tables import tables
@@ -39,7 +40,7 @@ def publish(
 ) -> None:
     """Write everything CONTRACT.md promises under OUT."""
     study_root, out, seed = options.study_root, options.out, options.seed
-    found = tables(results)
+    found = {**tables(results), "changes": comparable.changes}
     for name, columns in found.items():
         record.put_results(name, columns)
     if results is not None:
@@ -63,7 +64,8 @@ def publish(
         comparable=comparable,
         provenance=provenance({}, seed, record.snapshot_id, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
     )
-    written += fitted + write_pages(panel, results, context, out, options.workers)
+    written += [*fitted, *comparable.files, *write_phenotypes(features, out)]
+    written += write_pages(panel, results, context, out, options.workers)
     record.put_files(written)
     record.audit("publish", "study", {"files": len(written), "seed": seed})
     log("publish", files=len(written))

@@ -87,8 +87,8 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     known = None if refit else population.load(options.out)
     with Record.open(options.out, create=False, seed=options.seed) as record:
         tables = record.tables()
-        comparable = compare(record, tables)
-        panel = build_panel(tables, comparable.features)
+        comparable = compare(record, tables, options.out, learn_anew=refit)
+        panel = build_panel(tables, comparable.for_model)
         record.put_problems("update", population.not_in(known[0], panel) if known else ())
         results = analyse(
             panel,

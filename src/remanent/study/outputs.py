@@ -23,6 +23,18 @@ NAME = "Remanent"
 BIDS_VERSION = "1.10.0"
 CHOOSE = "Choose a new or empty folder for OUT."
 
+_OURS = (
+    "*.sqlite*",
+    "*.parquet",
+    "*.html",
+    "population.json",
+    "reference.json",
+    "idp",
+    "idp/",
+    "draws",
+    "draws/",
+    ".*.tmp",
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
@@ -191,9 +203,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _ignored(spec: Mapping[str, schema.TableSpec]) -> str:
     tables = [name for table in spec.values() for name in (table.path, str(Path(table.path).with_suffix(".json")))]
-    return (
-        "\n".join([*tables, "*.sqlite*", "*.parquet", "*.html", "population.json", "draws", "draws/", ".*.tmp"]) + "\n"
-    )
+    return "\n".join([*tables, *_OURS]) + "\n"
 
 
 def _readme(spec: Mapping[str, schema.TableSpec]) -> str:
