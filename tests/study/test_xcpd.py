@@ -387,7 +387,7 @@ def test_settings_that_change_values(tmp_path):
         "space": "fsLR",
         "gsr": "yes",
         "nuisance": "acompcor",
-        "n_regressors": "3",
+        "n_regressors": "2",
         "fd_threshold_mm": "0.3",
         "bandpass_hz": "0.01-0.08",
         "smoothing_fwhm_mm": "6",

@@ -29,7 +29,7 @@ _MODALITIES = {
     "thick": ("anatomy",),
 }
 _KINDS: Mapping[str, Affected] = {"bold": "function", "diffusion": "connectome", "anatomy": "morphometry"}
-_SOFTWARE = ("pipeline", "version", "upstream", "level")  # a difference that need not change a value
+_SOFTWARE = ("pipeline", "version", "upstream", "level", "configuration", "input")  # a difference need not change a value
 _UNKNOWN = "unknown"
 
 
@@ -76,7 +76,7 @@ def processing(session: SessionData, atlas: str | None) -> Processing:
     if runs:
         known: dict[str, Iterable[str]] = {
             "atlas": {run.atlas for run in runs},
-            "task": {run.task for run in runs} - {""},
+            "task": {"rest" if run.task.lower().startswith("rest") else run.task for run in runs} - {""},
             "repetition time": {_UNKNOWN if run.tr_s is None else f"{run.tr_s:g} s" for run in runs},
             "input": {"matrix" if run.series is None else "series" for run in runs},
         }

@@ -1,5 +1,6 @@
 """One BOLD run's frames as XCP-D leaves them: motion, censoring, repetition time, quality, and the settings in use."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,10 @@ def repetition_time(sidecars: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[
 
 
 def _nuisance(root: Path, scan: Scan) -> Mapping[str, str]:
-    """``gsr`` (yes, no), ``nuisance`` (acompcor, aroma, signals) and ``n_regressors``, from the design's columns."""
+    """``gsr`` (yes, no), ``nuisance`` (acompcor, aroma, signals) and ``n_regressors``, from the design's columns.
+
+    Components and cosines do not count: their number goes with the scan, not with the settings.
+    """
     design = scan.path("design")
     if design is None:
         return {}
@@ -137,7 +141,7 @@ def _nuisance(root: Path, scan: Scan) -> Mapping[str, str]:
     return {
         "gsr": "yes" if "global_signal" in names else "no",
         "nuisance": "acompcor" if components else "aroma" if aroma else "signals",
-        "n_regressors": str(len(names)),
+        "n_regressors": str(sum(not re.search("comp_?cor|cosine|aroma", name, re.IGNORECASE) for name in names)),
     }
 
 
