@@ -10,12 +10,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from small import Ran, quiet, write_small
+from small import Ran, write_small
 
 from remanent.cli import main
 from remanent.stages.analyse import Results, analyse
-from remanent.study.panel import build_panel
-from remanent.study.store import Record
 
 
 @pytest.fixture(scope="session")
@@ -25,12 +23,31 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ran(study: Path) -> Ran:
-    """The study run once by the command, in this process; not to be changed."""
+def run_once(study: Path) -> tuple[Ran, Results]:
+    """The study run once by the command, in this process."""
     out, said, log = study.parent / "out", io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(log):
+    found = []
+
+    def kept(*arguments: object, **options: object) -> Results:
+        found.append(analyse(*arguments, **options))
+        return found[0]
+
+    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(said), contextlib.redirect_stderr(log):
+        patched.setattr("remanent.stages.analyse.analyse", kept)
         code = main(["run", str(study), str(out), "--workers", "1", "--json"])
-    return Ran(study, out, code, said.getvalue(), log.getvalue())
+    return Ran(study, out, code, said.getvalue(), log.getvalue()), found[0]
+
+
+@pytest.fixture(scope="session")
+def ran(run_once: tuple[Ran, Results]) -> Ran:
+    """Files and words of that run; not to be changed."""
+    return run_once[0]
+
+
+@pytest.fixture(scope="session")
+def results(run_once: tuple[Ran, Results]) -> Results:
+    """What that run found, as values."""
+    return run_once[1]
 
 
 @pytest.fixture
@@ -39,11 +56,3 @@ def copied(ran: Ran, tmp_path: Path) -> Ran:
     shutil.copytree(ran.study, tmp_path / "study")
     shutil.copytree(ran.out, tmp_path / "out")
     return Ran(tmp_path / "study", tmp_path / "out", ran.code, ran.said, ran.log)
-
-
-@pytest.fixture(scope="session")
-def results(ran: Ran) -> Results:
-    """What `run` found, as values."""
-    with Record.open(ran.out) as record:
-        panel = build_panel(record.tables(), record.features())
-    return analyse(panel, seed=0, thresholds=None, log=quiet)

@@ -102,8 +102,8 @@ def _remanence_table(results: Results) -> Columns:
     who, day, horizon = _rows(results)
     kept, stopped = at_horizons(results.outcome.remanence), at_horizons(results.outcome.relapse["stop"])
     hold = Estimate(1 - stopped.mean, 1 - stopped.upper, 1 - stopped.lower)
-    shown, _ = _basis(results, results.outcome.remanence_informed, kept.mean)
     hold_shown, words = _basis(results, results.outcome.informed["stop"], hold.mean)
+    shown = hold_shown & _basis(results, results.outcome.remanence_informed, kept.mean)[0]
     return {
         "participant_id": who,
         "day": day,

@@ -19,7 +19,8 @@ from remanent.study.table import Study, Table
 
 def take_in(connection: Connection, chain: Chain, study: Study, only: frozenset[str] | None) -> dict[str, list[Change]]:
     """Make the study's rows and problems the current ones; what was done, by file."""
-    _same_study(connection, study)
+    if only is None:
+        _same_study(connection, study)
     changes: dict[str, list[Change]] = {}
     sha256 = _file_hashes(study)
     for name in schema.INPUT:
