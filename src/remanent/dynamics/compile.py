@@ -1,6 +1,6 @@
 """One way to compile, so that compiler settings and counting compilations have one place."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,7 @@ def compiled(function: Callable[..., Any], **jit_options: Any) -> Callable[..., 
 
 
 @cache
-def _options() -> Mapping[str, bool] | None:
+def _options() -> dict[str, Any] | None:
     """The wanted options, where this compiler knows them: they come and go with versions of XLA."""
     if jax.default_backend() != "cpu":
         return None
