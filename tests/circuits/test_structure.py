@@ -1,11 +1,15 @@
 """Morphometry, connectome strength and paths: by hand, and against netneurotools' numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from remanent.circuits.definitions import definitions
+from remanent.circuits.drift import processing
+from remanent.circuits.structure import scalar_of
 from remanent.circuits.wiring import communicability, distances, reciprocal, symmetric
-from remanent.study.session import Connectome, Morphometry, Pipeline, SessionData
+from remanent.study.session import Connectome, Morphometry, Pipeline, SessionData, Tracts
 
 
 def test_path_lengths_equal_netneurotools_and_bctpy(peers):
@@ -104,3 +108,39 @@ def test_an_empty_connectome_is_unavailable_with_a_reason(scanner):
         got = scanner.features(SessionData("s", "1", connectomes=(one,)))
         assert not any(feature.usable for feature in got.values())
         assert all(feature.reason for feature in got.values())
+
+
+def test_subfields_add_their_parts_in_every_spelling(scanner, morphometry):
+    new = {f"{side}.CA1-{part}": 100.0 * k for side in ("lh", "rh") for k, part in enumerate(("head", "body"), 1)}
+    old = {"lh.CA1": 250.0, "rh.CA1": 350.0}
+    for volumes, left, mean in ((new, 300.0, 300.0), (old, 250.0, 300.0)):
+        got = scanner.features(scanner.session(morphometry=(replace(morphometry, volume_mm3=volumes),)))
+        assert got["vol_hippocampus_ca1_left"].value == left
+        assert got["vol_hippocampus_ca1"].value == mean
+        assert got["vol_hippocampus_ca1"].se == pytest.approx(0.05 * mean)
+    assert "vol_amygdala_basal" not in got
+
+
+def test_a_subfield_without_one_of_its_parts_is_unavailable(scanner, morphometry):
+    volumes = {"lh.CA1-head": 100.0, "rh.CA1-head": 100.0, "rh.CA1-body": 100.0}
+    got = scanner.features(scanner.session(morphometry=(replace(morphometry, volume_mm3=volumes),)))
+    assert not got["vol_hippocampus_ca1"].usable
+    assert not got["vol_hippocampus_ca1_left"].usable
+    assert got["vol_hippocampus_ca1_right"].value == 200.0
+
+
+def test_tract_scalars_are_means_over_the_bundles_of_a_tract(scanner):
+    def tracts(scalar, **mean):
+        return Tracts("s.tsv", Pipeline("qsirecon", "1.1.1"), scalar, mean, ("doubt",))
+
+    both = {"Association_CingulumL_Frontal_Parietal": 9.0, "AssociationCingulumFrontalParietalL": 0.4}
+    both |= {"AssociationCingulumFrontalParietalR": 0.5, "ProjectionBasalGangliaFornixL": 0.3}
+    session = scanner.session(connectomes=(), tracts=(tracts("dki_fa", **both), tracts("dti_fa", **both)))
+    got = scanner.features(session)
+    assert got["fa_cingulum"].value == pytest.approx(0.45)
+    assert got["fa_cingulum"].reason == "doubt"
+    assert not got["fa_fornix"].usable
+    assert "fornix" in got["fa_fornix"].reason
+    assert not [name for name in got if name.startswith("md_")]
+    assert scalar_of(session.tracts, "fa").scalar == "dti_fa"
+    assert processing(session, None).modalities["tracts"].facts["scalars"] == "dti_fa"

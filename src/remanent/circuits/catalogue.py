@@ -46,6 +46,10 @@ _KINDS: tuple[tuple[str, str, str], ...] = (  # the first prefix that fits
     ("sc_strength_", "structural connection strength, mean log(1 + w / scale): {}", "1"),
     ("sc_path_length_", "mean shortest structural path, in reciprocal log weight: {}", "1"),
     ("sc_communicability_", "mean structural communicability: {}", "1"),
+    ("fa_", "fractional anisotropy, mean over the tract: {}", "1"),
+    ("md_", "mean diffusivity, mean over the tract, in the program's unit: {}", "1"),
+    ("pet_", "regional value of pet.tsv, in its unit: {}", "1"),
+    ("eeg_", "value of eeg.tsv, in its unit: {}", "1"),
     ("score_", "signed mean of published circuit edges: {}", "Fisher z"),
 )
 _SINGLE = {

@@ -62,6 +62,7 @@ class Definitions:
     timescales: tuple[str, ...]
     rules: Mapping[str, Sourced]
     volumes: Mapping[str, tuple[str, str]]
+    subregions: Mapping[str, tuple[tuple[str, ...], ...]]
     thickness: Mapping[str, str]
     scan_rescan: Mapping[str, Sourced]
     norm_prior: Mapping[str, Sourced]
@@ -69,6 +70,8 @@ class Definitions:
     weight_scales: Mapping[str, WeightScale]
     length_measures: tuple[str, ...]
     frontolimbic: Mapping[str, tuple[str, ...]]
+    tract_scalars: Mapping[str, tuple[str, ...]]
+    tract_bundles: Mapping[str, tuple[str, ...]]
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -101,6 +104,7 @@ def definitions() -> Definitions:
         timescales=tuple(raw["timescales"]),
         rules=_sourced(raw["rules"]),
         volumes={name: (left, right) for name, (left, right) in structure["volumes"].items()},
+        subregions={name: tuple(map(tuple, parts)) for name, parts in structure["subregions"].items()},
         thickness=structure["thickness"],
         scan_rescan=_sourced(structure["scan_rescan"]),
         norm_prior=_sourced(raw["norm_prior"]),
@@ -110,8 +114,14 @@ def definitions() -> Definitions:
             for name, scale in connectome["measures"].items()
         },
         length_measures=tuple(connectome["lengths"]),
-        frontolimbic={side: tuple(patterns) for side, patterns in connectome["frontolimbic"].items()},
+        frontolimbic=_names(connectome["frontolimbic"]),
+        tract_scalars=_names(raw["tracts"]["scalars"]),
+        tract_bundles=_names(raw["tracts"]["bundles"]),
     )
+
+
+def _names(raw: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(entries) for name, entries in raw.items()}
 
 
 def _circuit(raw: Mapping[str, Any]) -> Circuit:

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from remanent.circuits.definitions import definitions
 from remanent.circuits.feature import Feature
 from remanent.circuits.measure import own_atlas, runs_to_measure
+from remanent.circuits.structure import scalar_of
 from remanent.circuits.wiring import chosen
 from remanent.study.derivatives.gates import Affected, changes_between
 from remanent.study.session import Pipeline, SessionData
@@ -27,9 +29,23 @@ _MODALITIES = {
     "sc": ("diffusion",),
     "vol": ("anatomy",),
     "thick": ("anatomy",),
+    "fa": ("tracts",),
+    "md": ("tracts",),
 }
-_KINDS: Mapping[str, Affected] = {"bold": "function", "diffusion": "connectome", "anatomy": "morphometry"}
-_SOFTWARE = ("pipeline", "version", "upstream", "level", "configuration", "input")  # a difference need not change a value
+_KINDS: Mapping[str, Affected] = {
+    "bold": "function",
+    "diffusion": "connectome",
+    "tracts": "connectome",
+    "anatomy": "morphometry",
+}
+_SOFTWARE = (
+    "pipeline",
+    "version",
+    "upstream",
+    "level",
+    "configuration",
+    "input",
+)  # a difference need not change a value
 _UNKNOWN = "unknown"
 
 
@@ -48,7 +64,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Processing:
-    """How one session was processed, by modality (bold, diffusion, anatomy); absent where it has none."""
+    """How one session was processed, by modality (bold, diffusion, tracts, anatomy); absent where it has none."""
 
     modalities: Mapping[str, Made]
 
@@ -84,6 +100,9 @@ def processing(session: SessionData, atlas: str | None) -> Processing:
     if weights:
         known = {"atlas": {weights.atlas}, "weights": {weights.measure}, "mu applied": {str(weights.mu_applied)}}
         found["diffusion"] = _made(weights.source, [weights.pipeline], known)
+    tracts = [one for kind in definitions().tract_scalars if (one := scalar_of(session.tracts, kind))]
+    if tracts:
+        found["tracts"] = _made(tracts[0].source, [tracts[0].pipeline], {"scalars": [one.scalar for one in tracts]})
     if session.morphometry:
         anatomy = min(session.morphometry, key=lambda one: not one.longitudinal)
         found["anatomy"] = _made(anatomy.source, [anatomy.pipeline], {"longitudinal": {str(anatomy.longitudinal)}})

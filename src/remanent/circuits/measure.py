@@ -6,11 +6,12 @@ from dataclasses import replace
 from remanent.circuits.atlas import choose_atlas, parcellation
 from remanent.circuits.bold import prepare
 from remanent.circuits.coupling import coupling_features
+from remanent.circuits.definitions import definitions
 from remanent.circuits.feature import Feature
 from remanent.circuits.function import function_features
 from remanent.circuits.quality import quality_features, scan_problem
 from remanent.circuits.sampling import memory
-from remanent.circuits.structure import morphometry_features, wiring_features
+from remanent.circuits.structure import morphometry_features, scalar_of, tract_features, wiring_features
 from remanent.circuits.timescale import timescale_features
 from remanent.circuits.wiring import Connections, wire
 from remanent.study.session import Run, SessionData
@@ -38,7 +39,8 @@ def measure(
         with a reason.
     """
     atlas = atlas or own_atlas(session)
-    return tuple(_parcellated(session, atlas, connections) if atlas else ()) + tuple(_anatomy(session))
+    parcellated = _parcellated(session, atlas, connections) if atlas else ()
+    return (*parcellated, *_anatomy(session), *_tracts(session))
 
 
 def atlases(session: SessionData) -> frozenset[str]:
@@ -84,6 +86,13 @@ def _anatomy(session: SessionData) -> Iterator[Feature]:
     best = min(session.morphometry, key=lambda one: not one.longitudinal, default=None)
     if best:
         yield from _doubted(morphometry_features(best), best.doubts)
+
+
+def _tracts(session: SessionData) -> Iterator[Feature]:
+    for kind in definitions().tract_scalars:
+        best = scalar_of(session.tracts, kind)
+        if best:
+            yield from _doubted(tract_features(kind, best), best.doubts)
 
 
 def _doubted(features: Iterable[Feature], doubts: Sequence[str]) -> Iterator[Feature]:

@@ -1,6 +1,7 @@
-"""Volumes, cortical thickness and connectome strength, with published scan-rescan errors."""
+"""Volumes, cortical thickness, tract scalars and connectome strength, with published scan-rescan errors."""
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from remanent.circuits.atlas import Members, Parcellation, Unavailable, matching
 from remanent.circuits.definitions import definitions
 from remanent.circuits.feature import Feature, unavailable
 from remanent.circuits.wiring import Wiring
-from remanent.study.session import Morphometry
+from remanent.study.session import Morphometry, Tracts
 
 
 def morphometry_features(morphometry: Morphometry) -> Iterator[Feature]:
@@ -21,11 +22,42 @@ def morphometry_features(morphometry: Morphometry) -> Iterator[Feature]:
     spec = definitions()
     for name, keys in spec.volumes.items():
         yield from _sides(f"vol_{name}", morphometry.volume_mm3, keys, spec.scan_rescan["volume"].value)
+    yield from _subregions(morphometry.volume_mm3)
     for name, region in spec.thickness.items():
         keys = (f"lh.{region}", f"rh.{region}")
         yield from _sides(f"thick_{name}", morphometry.thickness_mm, keys, spec.scan_rescan["thickness"].value)
     etiv = np.nan if morphometry.etiv_mm3 is None else morphometry.etiv_mm3
     yield _with_spread("vol_etiv", etiv, spec.scan_rescan["etiv"].value, "no intracranial volume was found")
+
+
+def _subregions(volumes: Mapping[str, float]) -> Iterator[Feature]:
+    """Volumes of hippocampal subfields and amygdala nuclei, where FreeSurfer segmented them."""
+    spread = definitions().scan_rescan["subregion"].value
+    for name, spellings in definitions().subregions.items():
+        here = next(
+            (p for p in spellings if any(f"{side}.{part}" in volumes for side in ("lh", "rh") for part in p)), None
+        )
+        if here:
+            sums = {side: sum(volumes.get(f"{side}.{part}", np.nan) for part in here) for side in ("lh", "rh")}
+            yield from _sides(f"vol_{name}", sums, ("lh", "rh"), spread)
+
+
+def scalar_of(tracts: Sequence[Tracts], kind: str) -> Tracts | None:
+    """The means of one kind of scalar (``fa``, ``md``), of the variable that stands first in circuits.yaml."""
+    rank = {name: i for i, name in enumerate(definitions().tract_scalars[kind])}
+    known = [one for one in tracts if one.scalar.lower() in rank]
+    return min(known, key=lambda one: rank[one.scalar.lower()], default=None)
+
+
+def tract_features(kind: str, tracts: Tracts) -> Iterator[Feature]:
+    """Mean of a scalar over the bundles of each tract of circuits.yaml; unavailable where one of them is missing."""
+    plain = {re.sub(r"[^a-z]", "", name.lower()): value for name, value in tracts.mean.items()}
+    for name, ends in definitions().tract_bundles.items():
+        found = [next((v for bundle, v in plain.items() if bundle.endswith(end)), np.nan) for end in ends]
+        spread = definitions().scan_rescan["tract"].value
+        yield _with_spread(
+            f"{kind}_{name}", float(np.mean(found)), spread, f"a bundle of the {name} is missing or zero"
+        )
 
 
 def wiring_features(wiring: Wiring, places: Parcellation) -> Iterator[Feature]:

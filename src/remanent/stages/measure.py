@@ -26,7 +26,7 @@ from remanent.treatment.drugs import known, suggest
 
 Log = Callable[..., None]
 
-MEASURES = 2  # raised when what is stored of a session changes, so that every session is measured anew
+MEASURES = 3  # raised when what is stored of a session changes, so that every session is measured anew
 
 
 @dataclass(frozen=True)

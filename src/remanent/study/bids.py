@@ -9,6 +9,7 @@ from remanent.study.derivatives.files import RefusedError, read_json
 from remanent.study.derivatives.freesurfer import read_freesurfer
 from remanent.study.derivatives.gates import Gate
 from remanent.study.derivatives.qsirecon import read_qsirecon
+from remanent.study.derivatives.tracts import read_tracts
 from remanent.study.derivatives.xcpd import read_xcpd
 from remanent.study.index import DerivativeFile, SessionFiles, index_study
 from remanent.study.session import SessionData
@@ -104,12 +105,13 @@ def load_session(
     """
     runs, said_xcpd = read_xcpd(study_root, files.files, atlas=atlas, gates=gates)
     connectomes, said_qsirecon = read_qsirecon(study_root, files.files, atlas=atlas, gates=gates)
+    tracts, said_tracts = read_tracts(study_root, files.files, gates)
     morphometry, said_freesurfer = read_freesurfer(study_root, files.files, gates=gates)
     nothing = list(_other_atlas(files, atlas)) if atlas is not None and not runs and not said_xcpd else []
     if atlas is None:
         empty = {
             "xcpd": not runs and not said_xcpd,
-            "qsirecon": not connectomes and not said_qsirecon,
+            "qsirecon": not (connectomes or tracts or said_qsirecon or said_tracts),
             "freesurfer": not morphometry and not said_freesurfer,
             "fmriprep": not any(file.kind == "xcpd" for file in files.files),
         }
@@ -120,7 +122,8 @@ def load_session(
         runs=tuple(runs),
         connectomes=tuple(connectomes),
         morphometry=tuple(morphometry),
-        problems=(*said_xcpd, *said_qsirecon, *said_freesurfer, *nothing),
+        tracts=tuple(tracts),
+        problems=(*said_xcpd, *said_qsirecon, *said_tracts, *said_freesurfer, *nothing),
     )
 
 

@@ -92,6 +92,17 @@ class Morphometry:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracts:
+    """Means of one diffusion scalar (``dti_fa``) within bundles, by the bundle's name as the pipeline writes it."""
+
+    source: str
+    pipeline: Pipeline
+    scalar: str
+    mean: Mapping[str, float]
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SessionData:
     """Everything measured in one scan visit of one participant."""
 
@@ -100,4 +111,5 @@ class SessionData:
     runs: tuple[Run, ...] = ()
     connectomes: tuple[Connectome, ...] = ()
     morphometry: tuple[Morphometry, ...] = ()
+    tracts: tuple[Tracts, ...] = ()
     problems: tuple[Problem, ...] = ()

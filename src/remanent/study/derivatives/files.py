@@ -154,11 +154,12 @@ def _parse_cells(file: str, lines: Sequence[str], chosen: Mapping[int, str], del
     values = np.empty((len(lines), len(chosen)))
     for row, line in enumerate(lines):
         cells = line.split(delimiter)
-        values[row] = [_number(file, cells[i].strip(), row + 2, name) for i, name in chosen.items()]
+        values[row] = [number(file, cells[i].strip(), row + 2, name) for i, name in chosen.items()]
     return values
 
 
-def _number(file: str, cell: str, row: int, column: str) -> float:
+def number(file: str, cell: str, row: int, column: str) -> float:
+    """The number in a cell, NaN where it is missing; `RefusedError` where it is neither."""
     if cell in _MISSING:
         return np.nan
     try:
