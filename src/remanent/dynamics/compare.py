@@ -183,7 +183,7 @@ def identifiability(
 ) -> Identifiability:
     """Expected information of the design about each effect (module docstring); `weight` says which background is likely for the other effect."""
     limits = settings()["identifiable"]
-    replicates = int(limits["replicates"]["value"])
+    replicates = -(-int(limits["simulated_patients"]["value"]) // grid.dt.shape[1])
     layout, design = posterior.layout, _repeat(grid, replicates)
     typical = _typical_effects(posterior)
     keys = jax.random.split(jax.random.key(seed), len(MECHANISMS))
@@ -192,7 +192,7 @@ def identifiability(
     background = [_PAIR[effect][int(other[effect] >= 0.5)][1] for effect in range(len(EFFECTS))]
     sd = {m: _expected_sd(layout, typical[m], SWITCHES[m], simulated[m], replicates) for m in set(background)}
     sd_ratio = np.array([sd[m][layout.index(gain)] for m, gain in zip(background, _GAIN, strict=True)])
-    nats = _weights_of_evidence(layout, typical, simulated, other)[:lanes]
+    nats = _weights_of_evidence(layout, typical, simulated, other, replicates)[:lanes]
     cohort = sd_ratio <= limits["sd_ratio"]["value"]
     patient = cohort[None] & (nats >= limits["patient_nats"]["value"])
     return Identifiability(sd_ratio, nats, cohort, patient, _reason(sd_ratio, cohort))
@@ -246,15 +246,14 @@ def _simulate(layout: Layout, rng: Array, theta: np.ndarray, switches: np.ndarra
 
 
 def _weights_of_evidence(
-    layout: Layout, typical: list[np.ndarray], simulated: list[Grid], other: np.ndarray
+    layout: Layout, typical: list[np.ndarray], simulated: list[Grid], other: np.ndarray, replicates: int
 ) -> np.ndarray:
     """Expected nats of each lane for the true one of two mechanisms that differ in one effect, the worse direction, [lane, effect]."""
-    lanes = simulated[0].dt.shape[1] // int(settings()["identifiable"]["replicates"]["value"])
 
     @cache
     def log_lik(model: int, data: int) -> np.ndarray:
         values = _evaluate(layout)(jnp.asarray(typical[model]), jnp.asarray(SWITCHES[model]), simulated[data])
-        return np.asarray(values).reshape(-1, lanes).mean(0)
+        return np.asarray(values).reshape(replicates, -1).mean(0)
 
     def worse_direction(pair: tuple[int, int]) -> np.ndarray:
         without, with_ = pair
