@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import evidence
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +13,7 @@ from synthetic import Cohort, simulate_cohort, true_params
 
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import Grid, last_state, log_likelihood
+from remanent.dynamics.infer import fit
 from remanent.dynamics.model import Params
 
 Figures = dict[str, float]
@@ -83,3 +85,20 @@ def hazard_grid_error(hazard: Mapping[str, float], parts: int = 8) -> Figures:
     finer = Grid(*map(jnp.asarray, subdivide(grid, parts)))
     gap = np.asarray(_log_likelihood(params, grid)) - np.asarray(_log_likelihood(params, finer))
     return {"total gap (nats)": float(gap.sum()), "largest |gap| of a patient (nats)": float(np.abs(gap).max())}
+
+
+def laplace_against_importance(patients: int, draws: int) -> Figures:
+    """Laplace evidence of each mechanism against importance sampling, on one simulated cohort with tapers."""
+    cohort = simulate_cohort(np.random.default_rng(5), patients)
+    posterior, out = fit(cohort.layout, cohort.timeline.grid), {}
+    target = evidence.log_joint(cohort.layout, cohort.timeline.grid)
+    for one in posterior.fits:
+        found = evidence.by_importance(target(one), one, draws, np.random.default_rng(0))
+        out |= {
+            f"{one.mechanism}: Laplace (nats)": one.log_evidence,
+            f"{one.mechanism}: Laplace minus sampled (nats)": one.log_evidence - found.log_evidence,
+            f"{one.mechanism}: Monte Carlo error (nats)": found.error,
+            f"{one.mechanism}: effective draws": found.effective,
+            f"{one.mechanism}: Pareto k": found.pareto_k,
+        }
+    return out

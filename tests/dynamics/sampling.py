@@ -1,7 +1,7 @@
 """What the filter approximates, by sampling: the same steps, weights and hazard, no assumed density.
 
 `by_importance` draws whole paths of f from their exact Gaussian law given the observations and weighs them by survival and relapse. `by_particles` is a
-bootstrap particle filter over all states; it knows no Gaussian law at all.
+bootstrap particle filter over f, s and the gains; only a patient's own level of each indicator is integrated out given a particle's path, exactly.
 """
 
 from typing import NamedTuple
@@ -45,7 +45,11 @@ def by_importance(params: Params, grid: Grid, i: int, draws: int, rng: np.random
 def by_particles(params: Params, grid: Grid, i: int, particles: int, rng: np.random.Generator) -> Sampled:
     p, g = plain(params, grid)
     mean, cov = start(p)
-    x = mean[:, None] + np.sqrt(np.diag(cov))[:, None] * rng.standard_normal((mean.size, particles))
+    moving = np.sqrt(np.diag(cov))[:EFFECTS, None] * rng.standard_normal((EFFECTS, particles))
+    x = np.vstack([mean[:EFFECTS, None] + moving, np.zeros((len(p.mu), particles))])
+    own_var = np.diag(cov)[
+        EFFECTS:
+    ].copy()  # of the patient's own levels given a path of f and s: the same for every particle
     log_w, total, means, sds = np.full(particles, -np.log(particles)), 0.0, [], []
     for t, step in enumerate(steps_of(p, g, i)):
         noise = np.linalg.cholesky(step.noise[:2, :2] + 1e-18 * np.eye(2)) @ rng.standard_normal((2, particles))
@@ -53,9 +57,12 @@ def by_particles(params: Params, grid: Grid, i: int, particles: int, rng: np.ran
         log_hazard = np.log(p.h0) - p.eta_f * x[0]
         log_w = log_w + g.relapse[t, i] * log_hazard - g.at_risk[t, i] * np.exp(log_hazard)
         if g.observed[t, i] > 0:
-            var = g.se2[t, i] + p.sigma[g.indicator[t, i]] ** 2
+            j = g.indicator[t, i]
+            var = g.se2[t, i] + p.sigma[j] ** 2 + own_var[j]
             error = g.value[t, i] - step.fixed - step.read @ x
             log_w = log_w - 0.5 * (np.log(2 * np.pi * var) + error**2 / var)
+            x[EFFECTS + j] += own_var[j] / var * error
+            own_var[j] *= 1 - own_var[j] / var
         gained = logsumexp(log_w)
         total, log_w = total + gained, log_w - gained
         w = np.exp(log_w)

@@ -38,7 +38,7 @@ def test_the_two_samplers_agree_with_the_twin_on_a_short_record():
         expected = twin(params, grid, i)
         particles = by_particles(params, grid, i, 40_000, rng)
         paths = by_importance(params, grid, i, 40_000, rng)
-        assert particles.log_lik == pytest.approx(paths.log_lik, abs=0.3)
+        assert particles.log_lik == pytest.approx(paths.log_lik, abs=0.1)
         assert paths.log_lik == pytest.approx(expected.log_lik, abs=0.1)
         np.testing.assert_allclose(particles.mean, expected.path_mean, atol=0.1)
         np.testing.assert_allclose(particles.sd, expected.path_sd, atol=0.1)
@@ -56,7 +56,6 @@ def test_importance_sampling_in_full(hazard):
 @pytest.mark.slow
 @pytest.mark.parametrize("hazard", HAZARDS[2:], ids=NAMES[2:])
 def test_particle_filter_in_full(hazard):
-    """The particle filter carries the random effects in its particles, so one run's own error is about 0.3 nats; runs are averaged."""
-    found = hazard_against_particles(hazard, patients=10, particles=100_000, runs=4)
-    assert abs(found["mean gap (nats)"]) < 0.1
-    assert found["root mean square gap of a moment"] < 0.05
+    found = hazard_against_particles(hazard, patients=10, particles=100_000, runs=2)
+    assert found["mean |gap| (nats)"] < 0.05
+    assert found["largest gap of a moment"] < 0.05
