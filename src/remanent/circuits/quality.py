@@ -1,6 +1,6 @@
 """Whether a scan is long and still enough, and how long and still it was."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -30,11 +30,17 @@ def quality_features(bold: Bold, runs: Sequence[Run]) -> Iterator[Feature]:
         "qc_minutes_usable": (bold.minutes, "the repetition time or the number of frames is unknown"),
         "qc_volumes_retained": (float(bold.n_frames) if bold.n_frames else np.nan, "the number of frames is unknown"),
         "qc_mean_fd": (_mean_fd_mm(runs), "no framewise displacement was found"),
-        "qc_parcels_dropped": (float(len(bold.dropped)), ""),
     }
     for name, (value, reason) in values.items():
         known = bool(np.isfinite(value))
         yield Feature(name, value, 0.0 if known else np.nan, usable=known, reason="" if known else reason)
+    yield Feature("qc_parcels_dropped", float(len(bold.dropped)), 0.0, usable=True, reason=_named(bold.dropped))
+
+
+def _named(dropped: Mapping[str, str], most: int = 5) -> str:
+    """The dropped parcels and why, the first few by name."""
+    names = [f"{label} ({why})" for label, why in list(dropped.items())[:most]]
+    return ", ".join(names) + (f" and {len(dropped) - most} more" if len(dropped) > most else "")
 
 
 def _fd_mm(runs: Sequence[Run]) -> np.ndarray:

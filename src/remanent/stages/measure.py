@@ -122,9 +122,20 @@ def _measure_one(root: Path, atlas: str | None, connections: Connections | None,
     try:
         session = load_session(root, files, atlas=atlas)
         features = measure(session, atlas=atlas, connections=connections)
-        return Measured(files, features, session.problems, processing(session, atlas))
+        problems = (*session.problems, *_dropped_parcels(files, features))
+        return Measured(files, features, problems, processing(session, atlas))
     except RemanentError as error:
         why = str(error)
     except Exception as error:  # noqa: BLE001  one session must not stop the others; the fault is ours and is listed as such
         why = f"a fault of this program ({type(error).__name__}: {error}); this visit is left out. Please report it."
     return Measured(files, (), (Problem(files.files[0].path, None, "", why, "set_aside"),), Processing({}))
+
+
+def _dropped_parcels(files: SessionFiles, features: Sequence[Feature]) -> list[Problem]:
+    """Parcels that take no part in the measures of a visit, which the others do not show."""
+    file = next(
+        (f.path for f in files.files if f.suffix == "timeseries" and f.extension == ".tsv"), files.files[0].path
+    )
+    lost = [f for f in features if f.name == "qc_parcels_dropped" and f.value > 0]
+    why = "Parcels that take no part in the measures of this visit"
+    return [Problem(file, None, "", f"{why}: {f.value:.0f}, {f.reason}.", "used") for f in lost]
