@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from remanent._errors import UsageError
 from remanent.circuits.harmonise import learn
 from remanent.circuits.norm import learn_norm, z_values
+from remanent.stages import phenotypes
 from remanent.stages.changes import changes
 from remanent.stages.comparable import compare
 from remanent.stages.reference import current
@@ -263,6 +265,39 @@ def test_pet_and_eeg_rows_are_features_on_their_days(study, tables, tmp_path):
     assert mine["usable"].dtype == bool
     assert mine["usable"].all()
     assert np.isnan(mine["se"]).all()
+
+
+def test_rows_of_a_spectrum_become_what_it_is_made_of(study, tables, tmp_path):
+    hertz = np.arange(1, 45.5, 0.5)
+    eeg = {"participant_id": ["sub-030"] * len(hertz), "day": [12.5] * len(hertz), "region": ["Fz"] * len(hertz)}
+    eeg |= {"measure": [f"psd_{f:g}hz" for f in hertz], "value": 10 * hertz**-1.2}
+    other = {"participant_id": ["sub-030"], "day": [12.5], "measure": ["theta_power"], "region": ["Fz"], "value": [3.0]}
+    both = as_table("eeg", {name: [*eeg[name], *other[name]] for name in other})
+    with Record.open(recorded(study, tmp_path)) as record:
+        found = compare(record, tables(study, eeg=both), tmp_path, learn_anew=True).features
+    mine = found.select(np.array([name.startswith("eeg_") for name in found["feature"]], dtype=bool))
+    got = dict(zip(mine["feature"], mine["value"].tolist(), strict=True))
+    assert got["eeg_theta_power_fz"] == 3.0
+    assert got["eeg_exponent_fz"] == pytest.approx(1.2, abs=1e-3)
+    assert got["eeg_alphacorrected_fz"] == pytest.approx(0, abs=1e-3)
+    assert len(got) == 6
+    assert set(mine["session_id"]) == {"eeg-day12.5"}
+
+
+def test_spectra_without_specparam_are_set_aside_with_one_message(study, tables, tmp_path, monkeypatch):
+    def absent(*_):
+        raise UsageError("specparam is not installed", do="pip install 'remanent[eeg]'")
+        yield
+
+    monkeypatch.setattr(phenotypes, "spectrum_features", absent)
+    eeg = {"participant_id": ["sub-030"] * 2, "day": [1.0, 1.0], "measure": ["psd_4hz", "psd_5hz"]}
+    given = tables(study, eeg=as_table("eeg", eeg | {"region": ["Fz"] * 2, "value": [1.0, 2.0]}))
+    with Record.open(recorded(study, tmp_path)) as record:
+        found = compare(record, given, tmp_path, learn_anew=True)
+        (problem,) = record.problems()
+    assert not any(name.startswith("eeg_") for name in found.features["feature"])
+    assert (problem.file, problem.action) == ("phenotype/eeg.tsv", "set_aside")
+    assert "remanent[eeg]" in problem.problem
 
 
 def test_the_model_sees_harmonised_values_only_where_controls_taught_them(study, tables, tmp_path):

@@ -50,6 +50,18 @@ class WeightScale:
 
 
 @dataclass(frozen=True, slots=True)
+class SpectrumRules:
+    """How a spectrum is taken apart: fitted range and bands (Hz), settings of specparam, least share of variance explained."""
+
+    range_hz: tuple[float, float]
+    peak_width_hz: tuple[float, float]
+    most_peaks: int
+    least_peak: float
+    minimum_r2: float
+    bands: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Definitions:
     """Everything in circuits.yaml."""
 
@@ -72,6 +84,7 @@ class Definitions:
     frontolimbic: Mapping[str, tuple[str, ...]]
     tract_scalars: Mapping[str, tuple[str, ...]]
     tract_bundles: Mapping[str, tuple[str, ...]]
+    spectrum: SpectrumRules
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -117,7 +130,24 @@ def definitions() -> Definitions:
         frontolimbic=_names(connectome["frontolimbic"]),
         tract_scalars=_names(raw["tracts"]["scalars"]),
         tract_bundles=_names(raw["tracts"]["bundles"]),
+        spectrum=_spectrum(raw["spectrum"]),
     )
+
+
+def _spectrum(raw: Mapping[str, Any]) -> SpectrumRules:
+    return SpectrumRules(
+        range_hz=_two(raw["range_hz"]),
+        peak_width_hz=_two(raw["peak_width_hz"]),
+        most_peaks=raw["most_peaks"],
+        least_peak=raw["least_peak"],
+        minimum_r2=raw["minimum_r2"],
+        bands={name: _two(limits) for name, limits in raw["bands"].items()},
+    )
+
+
+def _two(limits: list[Any]) -> tuple[float, float]:
+    low, high = limits
+    return float(low), float(high)
 
 
 def _names(raw: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:

@@ -52,11 +52,10 @@ class Comparable:
 def compare(record: Record, tables: Mapping[str, Table], out: Path, *, learn_anew: bool) -> Comparable:
     """Compare what is on record; problems found are put there. `learn_anew`: see `reference.current`."""
     drifted = flag_visits(record.features(), record.table("processing"))
-    features = with_tables(drifted.features, tables)
+    features, unread = with_tables(drifted.features, tables)
     scans = as_scans(features, tables["participants"])
     reference, outdated = current(scans, out, learn_anew=learn_anew)
-    record.put_problems("drift", drifted.problems)
-    record.put_problems("reference", outdated)
+    record.put_problems("compare", [*drifted.problems, *unread, *outdated])
     placed, harmonised = reference.z(scans), reference.harmonised(scans)
     z, value, se = (_column(len(features), scans, part) for part in (placed, *harmonised))
     features = replace(features, columns={**features.columns, "z": z, "harmonised": value, "harmonised_se": se})
