@@ -161,7 +161,7 @@ def last_state(params: Params, grid: Grid) -> Moments:
 
 
 def smooth(params: Params, grid: Grid) -> Smoothed:
-    """Smoothed function and structure at every step (modified Bryson-Frazier, DOI 10.2514/3.1996)."""
+    """Smoothed function and structure at every step (modified Bryson-Frazier; Bierman 1973, Int. J. Control 18:65)."""
 
     def forward(moments: Moments, inputs: _Inputs) -> tuple[Moments, Path]:
         predicted, top = _predict(params, moments, inputs)

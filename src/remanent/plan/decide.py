@@ -13,7 +13,7 @@ The rule, in this order, with every number from thresholds.yaml:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -40,8 +40,8 @@ class Situation:
     ----------
     hold
         No relapse within the rule's horizon if all drugs are withdrawn today.
-    relapse_91
-        Relapse within 91 days on unchanged doses.
+    relapse_91, on_plan
+        Relapse within 91 days, and within the rule's horizon, on unchanged doses.
     extra_relapse
         What a 12-week taper adds to the probability of relapse within the horizon, in the mean.
     exposure
@@ -63,6 +63,7 @@ class Situation:
     diagnosis: str | None
     hold: Interval | None
     relapse_91: Interval | None
+    on_plan: Interval | None
     extra_relapse: float | None
     exposure: float
     ratings_after_day_0: int
@@ -107,10 +108,22 @@ def decide(situation: Situation, table: Mapping[str, Thresholds | None] | None =
             (f"no advice is given for diagnosis '{situation.diagnosis}': there is no treatment episode",),
         )
     value = {name: float(entry["value"]) for name, entry in limits.items()}
-    for step in (_act, _not_enough, _treat_first, _hold, _taper):
-        if (advice := step(situation, value)) is not None:
-            return advice
-    return _straddles(situation, value)
+    steps = (_act, _not_enough, _treat_first, _hold, _taper)
+    advice = next((a for a in (step(situation, value) for step in steps) if a is not None), None)
+    advice = advice or _straddles(situation, value)
+    return replace(advice, reasons=(*advice.reasons, *_staying(situation, value))) if advice.code == "hold" else advice
+
+
+def _staying(s: Situation, value: Mapping[str, float]) -> tuple[str, ...]:
+    """What holding means: it is no promise."""
+    if s.on_plan is None:
+        return ()
+    words = f"on unchanged doses, relapse within {value['horizon_days']:.0f} days: {_percent(s.on_plan)}"
+    return (
+        f"{words}; staying is not safe either: see the patient soon"
+        if s.on_plan.mean >= value["act_relapse"]
+        else words,
+    )
 
 
 def _act(s: Situation, value: Mapping[str, float]) -> Advice | None:
@@ -156,7 +169,7 @@ def _hold(s: Situation, value: Mapping[str, float]) -> Advice | None:
         return Advice(
             "hold",
             (
-                f"without drugs, no relapse within {value['horizon_days']:.0f} days: {_percent(s.hold)}, below {value['least_hold']:.0%}",
+                f"without drugs, no relapse within {value['horizon_days']:.0f} days: {_percent(s.hold)}, below {100 * value['least_hold']:.0f} %",
             ),
         )
     return None
@@ -176,7 +189,7 @@ def _taper(s: Situation, value: Mapping[str, float]) -> Advice | None:
 
 def _straddles(s: Situation, value: Mapping[str, float]) -> Advice:
     reasons = [
-        f"without drugs, no relapse within {value['horizon_days']:.0f} days: {_percent(s.hold)}; a taper needs at least {value['least_hold']:.0%}"
+        f"without drugs, no relapse within {value['horizon_days']:.0f} days: {_percent(s.hold)}; a taper needs at least {100 * value['least_hold']:.0f} %"
     ]
     if s.extra_relapse is not None and s.extra_relapse > value["most_extra_relapse"]:
         reasons.append(

@@ -345,6 +345,8 @@ class CohortRow:
         Probability of no relapse within `CohortView.horizon_days` if all drugs were withdrawn today; None where the data do not inform it.
     relapse
         Plan label to the probability of relapse within that horizon; empty where the data do not inform it.
+    unsaid
+        What stands in place of a forecast that is not there.
     """
 
     participant_id: str
@@ -357,6 +359,7 @@ class CohortRow:
     relapse: Mapping[str, Interval] = field(default_factory=dict)
     set_aside: int = 0
     flags: tuple[str, ...] = ()
+    unsaid: str = "cannot be said"
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,14 +150,15 @@ def forecast(
     after = posterior_ensemble(posterior, timeline.grid, weight, DRAWS, rng)
     before = prior_ensemble(posterior, timeline.grid, lanes, DRAWS, rng)
     given = [medication_of(panel, int(i)) for i in timeline.lanes]
-    least = comparing.settings()["informed"]["contraction"]["value"]
+    limits = comparing.settings()["informed"]
+    least, enough = limits["contraction"]["value"], panel.relapsed.sum() >= limits["relapses"]["value"]
     dose = {name: planned_exposure(plan, given, timeline.today, EDGES_DAYS) for name, plan in STANDARD_PLANS.items()}
     relapse, informed, rolled = {}, {}, {}
     for name in STANDARD_PLANS:
         rolled[name] = roll(after, dose[name], timeline.stress_today)
         blind = roll(before, dose[name], timeline.stress_today)
         relapse[name] = relapse_probability(after, rolled[name])
-        informed[name] = _contraction(after, before, rolled[name], blind) >= least
+        informed[name] = enough & (_contraction(after, before, rolled[name], blind) >= least)
         if name == "stop":
             kept = remanence(after, rolled[name])
             kept_informed = _function_contraction(after, before, rolled[name], blind) >= least
@@ -182,7 +183,10 @@ def _lacks(panel: Panel, comparison: Comparison) -> tuple[str, ...]:
     structural = any(n.startswith(("sc_", "sfc_")) for n in panel.features.names)
     wanted = (
         (not panel.symptoms.value.size, "symptom ratings"),
-        (not panel.relapsed.any(), "relapses, or the end of observation without one, in events.tsv"),
+        (
+            panel.relapsed.sum() < comparing.settings()["informed"]["relapses"]["value"],
+            "more relapses on record, and the end of observation of those without one, in events.tsv",
+        ),
         (not panel.doses.patient.size, "medication with start and stop days"),
         (not structural, "a measure of structure (a structural connectome at two visits or more)"),
         (
@@ -216,6 +220,7 @@ def _situation(
         diagnosis=panel.diagnosis[i],
         hold=None if stopped is None else Interval(1 - stopped.mean, 1 - stopped.upper, 1 - stopped.lower),
         relapse_91=_at(outcome.relapse["continue"], 91, lane) if outcome.informed["continue"][lane] else None,
+        on_plan=on_plan,
         extra_relapse=None if on_plan is None or on_taper is None else on_taper.mean - on_plan.mean,
         exposure=float(total_exposure(given.doses, given.levels, np.array([today, today + 1e-6]))[0]),
         ratings_after_day_0=int((days >= 0).sum()),

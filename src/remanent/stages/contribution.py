@@ -22,6 +22,8 @@ class Contribution:
     shift_bits
         For each lane, the divergence in bits of the forecast with the modality from the one without (relapse within 182 days on
         unchanged doses); NaN where the patient has none of it.
+    with_all, without
+        Those two probabilities, [lane].
     log_score_bits
         Bits per patient by which the modality improves the log score of the relapses and relapse-free times on record, given everything
         else; in sample, because the population was fitted to the same data.
@@ -29,6 +31,8 @@ class Contribution:
 
     modality: str
     shift_bits: np.ndarray
+    with_all: np.ndarray
+    without: np.ndarray
     log_score_bits: float
 
 
@@ -58,9 +62,10 @@ def contributions(
     for name, grid, stress, has in _without_each(timeline, indicators):
         if not has.any():
             continue
-        shift = np.where(has, _bernoulli_bits(with_all, forecast(grid, stress)), np.nan)
+        without = forecast(grid, stress)
+        shift = np.where(has, _bernoulli_bits(with_all, without), np.nan)
         gained = (score_all - _event_score(posterior, grid, weight, lanes)).sum() / max(int(has.sum()), 1) / np.log(2)
-        out.append(Contribution(name, shift, float(gained)))
+        out.append(Contribution(name, shift, with_all, without, float(gained)))
     return tuple(out)
 
 

@@ -16,6 +16,11 @@ from remanent.trial.write import write_study
 
 TruthKey = tuple[str, str, float | None, int | None, str | None]
 
+_ONE_COHORT = (
+    "  One cohort shares the error of its one fit: its relapse intervals hold much more or much less than 90 %.\n"
+    "  Over many cohorts: docs/validation/calibration.md."
+)
+
 
 def write_simulation(spec_path: Path, out: Path) -> str:
     """Write the study that a specification describes; what was written, in words."""
@@ -34,7 +39,13 @@ def demo(out: Path, *, patients: int, seed: int, workers: int, log: Callable[...
         write_study(simulate(demo_spec(n_patients=patients, seed=seed)), study)
         log("simulate", patients=patients)
     summary = run(Options(study, results, workers=workers, seed=seed), log)
-    lines = [summary.text(results), "", "How far the estimates are from the truth:", *against_truth(study, results)]
+    lines = [
+        summary.text(results),
+        "",
+        "How far the estimates are from the truth:",
+        *against_truth(study, results),
+        _ONE_COHORT,
+    ]
     return "\n".join(
         [*lines, "", f"The report is at {(results / 'index.html').resolve()}", "Synthetic data; research use only."]
     )

@@ -62,6 +62,7 @@ def publish(
         features=features,
         problems=problems,
         comparable=comparable,
+        relapse_rule=_relapse_rule(study_root),
         provenance=provenance({}, seed, record.snapshot_id, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
     )
     written += [*fitted, *comparable.files, *write_phenotypes(features, out)]
@@ -112,8 +113,20 @@ def _problem_columns(problems: tuple[Problem, ...]) -> Mapping[str, list[Any]]:
 
 
 def _description(study_root: Path) -> Mapping[str, Any]:
+    return _json(study_root / "dataset_description.json")
+
+
+def _relapse_rule(study_root: Path) -> str:
+    """What the study's events.json says relapse is: the level `relapse` of column `event`."""
+    column = _json(study_root / "phenotype" / "events.json").get("event", {})
+    level = column.get("Levels", {}).get("relapse", "") if isinstance(column, dict) else ""
+    words = level.get("Description", "") if isinstance(level, dict) else level
+    return words if isinstance(words, str) else ""
+
+
+def _json(path: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads((study_root / "dataset_description.json").read_bytes())
+        found = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -10,11 +10,13 @@ from remanent import __version__
 from remanent._errors import Problem
 from remanent.circuits.catalogue import describe
 from remanent.dynamics.compare import PRIOR
+from remanent.dynamics.grid import medication_of
 from remanent.dynamics.priors import MECHANISMS, SWITCHES
-from remanent.plan.simulate import PLAN_WORDS
+from remanent.plan.simulate import PLAN_WORDS, continued
 from remanent.relapse.predict import EDGES_DAYS, Estimate
 from remanent.report import views as show
 from remanent.stages.analyse import Results
+from remanent.stages.contribution import HORIZON_DAYS
 from remanent.stages.tables import report_rows, states_informed
 from remanent.stages.timelines import Context, timeline_of
 from remanent.study.panel import Panel
@@ -38,16 +40,16 @@ def patient_views(panel: Panel, results: Results | None, context: Context) -> li
 
 
 def _patient(panel: Panel, results: Results | None, context: Context, i: int, lane: int | None) -> show.PatientView:
-    who = panel.patients[i]
+    who, timeline = panel.patients[i], timeline_of(panel, context, i)
     page = show.PatientView(
         participant_id=who,
         study=context.study,
-        timeline=timeline_of(panel, context, i),
+        timeline=timeline,
         problems=tuple(p for p in context.problems if _concerns(p, who)),
         provenance=context.provenance,
         headline_horizon_days=HEADLINE_DAYS,
         fit=fit_status(results),
-        flags=context.comparable.flags.get(who, ()),
+        flags=(*context.comparable.flags.get(who, ()), *_end_of_record(timeline.events)),
     )
     if results is None or lane is None:
         why = "this participant has no dated record that the model can use"
@@ -73,7 +75,7 @@ def _modalities(results: Results, lane: int) -> tuple[show.ModalityGain, ...]:
         show.ModalityGain(
             c.modality,
             float(c.shift_bits[lane]),
-            f"{c.log_score_bits:+.2f} bits per patient on the relapses of this cohort, in sample",
+            f"relapse within {HORIZON_DAYS:.0f} days: {100 * c.with_all[lane]:.0f} % with, {100 * c.without[lane]:.0f} % without",
         )
         for c in results.added
         if np.isfinite(c.shift_bits[lane])
@@ -98,7 +100,7 @@ def _states(results: Results, lane: int) -> show.States:
     rows, x = report_rows(results, lane), results.states.smoothed
     seen = int((results.timeline.grid.observed[:, lane] > 0).sum())
     words = (
-        f"Rests on {seen} observations of this patient and on the cohort's fit. "
+        f"{seen} observations of this patient and on the cohort's fit. "
         "Function and structure are latent and not validated against any outcome."
     )
     return show.States(
@@ -189,13 +191,26 @@ def _forecasts(results: Results, lane: int) -> show.Forecasts:
             mean=_from_zero(estimate.mean[:, lane]),
             lower=_from_zero(estimate.lower[:, lane]),
             upper=_from_zero(estimate.upper[:, lane]),
-            doses=PLAN_WORDS[name],
+            doses=PLAN_WORDS[name] + (_standing_doses(results, lane) if name == "continue" else ""),
         )
         for name, estimate in results.outcome.relapse.items()
         if results.outcome.informed[name][lane]
     )
     basis = show.Basis("data", _rests_on(results)) if plans else show.Basis("prior", _PRIOR)
     return show.Forecasts(plans, basis)
+
+
+def _standing_doses(results: Results, lane: int) -> str:
+    """The doses of today in words: after a taper they may be next to nothing."""
+    doses = continued(
+        medication_of(results.panel, int(results.timeline.lanes[lane])).doses, float(results.timeline.today[lane])
+    )
+    standing = [
+        f"{d} {mg:g} mg/day"
+        for d, mg, stop in zip(doses.drug, doses.dose_mg_day, doses.stop_day, strict=True)
+        if np.isinf(stop)
+    ]
+    return f": {', '.join(standing) or 'no drug'}"
 
 
 def _from_zero(curve: np.ndarray) -> np.ndarray:
@@ -205,7 +220,7 @@ def _from_zero(curve: np.ndarray) -> np.ndarray:
 def _rests_on(results: Results) -> str:
     relapses, people = int(results.panel.relapsed.sum()), len(results.timeline.lanes)
     return (
-        f"Rests on {relapses} relapses among {people} patients of this study, on this patient's own records, and on the model's form; "
+        f"{relapses} relapses among {people} patients of this study, on this patient's own records, and on the model's form; "
         "it assumes that the doses given did not depend on anything unmeasured."
     )
 
@@ -245,9 +260,20 @@ def _own_weight(results: Results, lane: int) -> str:
         return ""
     nats = known.weight_of_evidence[lane]
     return (
-        f" This patient's own records are expected to weigh {nats[0]:.1f} nats on the passive and {nats[1]:.1f} on the active question; "
-        "where that is below the set threshold, the cohort's answer stands."
+        f" This patient's own records alone are expected to shift the odds about {_fold(nats[0])} on the passive and {_fold(nats[1])} on the "
+        "active question; where that is too little, the cohort's answer stands."
     )
+
+
+def _fold(nats: float) -> str:
+    """Weight of evidence as odds, for people."""
+    return f"{np.exp(np.clip(nats, 0.0, np.log(1000))):.0f}-fold"
+
+
+def _end_of_record(events: Sequence[show.Event]) -> tuple[str, ...]:
+    """A warning where the patient left the study: nobody knows what happened since."""
+    left = [e.day for e in events if e.event == "dropout"]
+    return (f"The record ends with a dropout on day {left[-1]:.0f}: what happened since is unknown.",) if left else ()
 
 
 def cohort_view(results: Results | None, context: Context, patients: Sequence[show.PatientView]) -> show.CohortView:
@@ -297,5 +323,6 @@ def _row(view: show.PatientView) -> show.CohortRow:
             for f in view.forecasts.plans
         },
         set_aside=sum(p.action != "used" for p in view.problems),
+        unsaid="no longer at risk" if view.forecasts.basis.reason == _GONE else "cannot be said",
         flags=view.flags,
     )

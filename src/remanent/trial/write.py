@@ -68,7 +68,7 @@ def _write_top(cohort: Cohort, out: Path) -> None:
     write_json(
         out / "dataset_description.json",
         {
-            "Name": f"Virtual follow-up study after ECT ({mechanism})",
+            "Name": "Virtual follow-up study after ECT",
             "BIDSVersion": "1.10.0",
             "DatasetType": "raw",
             "License": "CC0",
