@@ -33,6 +33,8 @@ TRUTH_SIDECAR = {
     "value": {"Description": "The true value."},
 }
 
+RELAPSE_RULE = "Drawn from the simulated hazard, which falls with function; no rule on ratings is applied."
+
 
 def write_study(cohort: Cohort, out: Path) -> None:
     """Write a virtual study into `out`, a folder that is new or empty.
@@ -56,7 +58,10 @@ def write_study(cohort: Cohort, out: Path) -> None:
         if columns["participant_id"]:
             spec = instrument_spec(INSTRUMENTS[name]) if name in INSTRUMENTS else INPUT[name]
             write_tsv(out / "phenotype" / f"{name}.tsv", columns)
-            write_json(out / "phenotype" / f"{name}.json", _described(sidecar(spec), columns))
+            document = _described(sidecar(spec), columns)
+            if name == "events":
+                document["event"]["Levels"]["relapse"] = RELAPSE_RULE
+            write_json(out / "phenotype" / f"{name}.json", document)
     if cohort.spec.derivatives:
         write_derivatives(cohort, out / "derivatives")
     write_tsv(out / "truth.tsv", truth(cohort))
