@@ -29,7 +29,7 @@ def learnt():
     return learn_norm(*reference(np.random.default_rng(0), features=6))
 
 
-@pytest.mark.parametrize("controls", [0, 2, 3, 5, 10, 30])
+@pytest.mark.parametrize("controls", [0, 1, 2, 3, 5, 10, 30])
 def test_five_per_cent_of_healthy_people_stand_out_whatever_the_number_of_controls(controls):
     rng = np.random.default_rng(1)
     share = []
@@ -66,6 +66,17 @@ def test_equals_bayesian_regression_where_that_is_valid():
     norm = learn_norm(y[train, None], age[train], sex[train], ["a"] * 2000)
     ours = z_values(norm, y[~train, None], age[~train], sex[~train], ["a"] * 500)[:, 0]
     assert np.corrcoef(ours, (y[~train] - mean) / sd)[0, 1] > 0.999
+
+
+def test_equals_pcntoolkit_where_that_is_valid(peers):
+    """Two large sites, linear age, constant spread: its Bayesian linear regression with fixed batch effects."""
+    one = peers["norm"]
+    y, age, sex = np.array(one["y"])[:, None], np.array(one["age"]), np.array(one["sex"], dtype=float)
+    site = list(one["site"])
+    norm = learn_norm(y[:2000], age[:2000], sex[:2000], site[:2000])
+    z = z_values(norm, y[2000:], age[2000:], sex[2000:], site[2000:])[:, 0]
+    assert np.corrcoef(z, one["z"])[0, 1] > 0.999
+    assert z.std() == pytest.approx(np.std(one["z"]), rel=0.01)
 
 
 def test_a_new_site_or_visit_leaves_every_earlier_value_bit_identical(learnt):
