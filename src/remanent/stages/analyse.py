@@ -7,6 +7,7 @@ import numpy as np
 
 from remanent.dynamics import compare as comparing
 from remanent.dynamics.compare import Comparison
+from remanent.dynamics.filter import Grid
 from remanent.dynamics.forecast import Ahead
 from remanent.dynamics.grid import TimeLine, build_timeline, medication_of, total_exposure
 from remanent.dynamics.indicators import Indicators, choose_indicators
@@ -32,6 +33,7 @@ from remanent.study.panel import Panel
 
 DRAWS = 120
 STATE_DRAWS = 25
+FARTHEST_SD = 10.0
 
 Population = tuple[Indicators, Posterior]
 
@@ -96,7 +98,8 @@ def analyse(
         return None
     timeline = build_timeline(panel, indicators)
     log("grid", patients=len(timeline.lanes), steps=int(timeline.steps.max()), indicators=len(indicators.names))
-    posterior = on_data(population[1], timeline.grid) if population else fit(layout(indicators), timeline.grid)
+    fitted = on_data(population[1], timeline.grid) if population else fit(layout(indicators), timeline.grid)
+    posterior = without_runaways(fitted, timeline.grid)
     for one in posterior.fits:
         log(
             "population" if population else "fit",
@@ -138,6 +141,27 @@ def analyse(
             posterior, timeline, indicators, outcome.dose["continue"], comparison.evidence_weight, DRAWS, seed
         ),
         seed=seed,
+    )
+
+
+def without_runaways(posterior: Posterior, grid: Grid) -> Posterior:
+    """The posterior, with the prior in place of every fit that left it by more than FARTHEST_SD: its numbers would be none."""
+    away = [not np.abs(f.mode).max() <= FARTHEST_SD for f in posterior.fits]
+    if not any(away):
+        return posterior
+    why = f"not converged: no maximum within {FARTHEST_SD:g} prior standard deviations; the prior stands in its place"
+    size = posterior.layout.size
+    prior = replace(posterior.fits[0], mode=np.zeros(size), cov=np.eye(size), converged=False, message=why)
+    fits = tuple(
+        replace(prior, mechanism=f.mechanism) if bad else f for f, bad in zip(posterior.fits, away, strict=True)
+    )
+    settled = on_data(Posterior(posterior.layout, fits), grid)
+    return Posterior(
+        posterior.layout,
+        tuple(
+            replace(f, log_evidence=float(f.patient_log_lik.sum())) if bad else f
+            for f, bad in zip(settled.fits, away, strict=True)
+        ),
     )
 
 

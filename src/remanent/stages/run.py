@@ -81,7 +81,7 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     from remanent.stages.analyse import analyse
     from remanent.stages.comparable import compare
     from remanent.stages.publish import publish
-    from remanent.stages.standing import standing
+    from remanent.stages.standing import standing, without_records
     from remanent.study.panel import build_panel
 
     known = None if refit else population.load(options.out)
@@ -89,6 +89,7 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
         tables = record.tables()
         comparable = compare(record, tables, options.out, learn_anew=refit)
         panel = build_panel(tables, comparable.for_model)
+        record.put_problems("patients", without_records(tables["participants"], panel.last_day))
         record.put_problems("update", population.not_in(known[0], panel) if known else ())
         results = analyse(
             panel,

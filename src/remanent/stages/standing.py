@@ -91,6 +91,17 @@ def standing(tables: Mapping[str, Table], problems: Sequence[Problem]) -> Standi
     return Standing({who: tuple(reasons) for who, reasons in void.items()}, relapse_day, frozenset(death_day))
 
 
+def without_records(people: Table, last_day: np.ndarray) -> list[Problem]:
+    """Participants of whom there is nothing dated; `last_day` is the panel's, in the order of `people`."""
+    why = "has no dated rating, scan, treatment or event that can be used, so there is no result. Add records, or remove the row."
+    return [
+        Problem(
+            people.file[i], int(people.row[i]), "participant_id", f'"{people["participant_id"][i]}" {why}', "set_aside"
+        )
+        for i in np.flatnonzero(np.isnan(last_day))
+    ]
+
+
 def _first_day(events: Table, event: str) -> dict[str, float]:
     rows = np.flatnonzero(events["event"].astype(str) == event)
     latest_first = rows[np.argsort(-events["day"][rows], kind="stable")]

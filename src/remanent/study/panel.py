@@ -110,7 +110,8 @@ class Panel:
 def build_panel(tables: Mapping[str, Table], features: Table | None = None) -> Panel:
     """Panel of the accepted rows of a study (`tables`, by schema name) and its measured features.
 
-    Ratings of instruments outside the domain ``depression`` are left out of `symptoms`: they are not severity of depression.
+    Ratings of instruments outside the domain ``depression`` are left out of `symptoms`: they are not severity of depression. Those of one scale on
+    one day are taken as one, their mean.
     """
     people = tables["participants"]
     patients = tuple(str(p) for p in people["participant_id"])
@@ -121,7 +122,7 @@ def build_panel(tables: Mapping[str, Table], features: Table | None = None) -> P
     ect_patient = _patients(ect, index)
     order = np.lexsort((_column(ect, "day"), ect_patient))
     kinds = {
-        "symptoms": _depression_only(symptoms),
+        "symptoms": _one_a_day(_depression_only(symptoms)),
         "features": _long(usable, index, "feature"),
         "labs": _long(tables.get("labs"), index, "analyte"),
         "sleep": _long(tables.get("sleep"), index, "measure"),
@@ -193,6 +194,18 @@ def _means(ema: Long) -> Long:
     order = np.lexsort((name, when, patient))
     names = tuple(f"ema_{n}" for n in ema.names)
     return Long(names, patient[order], when[order], name[order], mean[order], se[order])
+
+
+def _one_a_day(ratings: Long) -> Long:
+    """Ratings of one scale on one day as one, their mean: a scale asks about days or weeks, so more of them say no more."""
+    key = np.stack([ratings.patient, ratings.name, np.floor(ratings.day)])
+    kept, row, count = np.unique(key, axis=1, return_inverse=True, return_counts=True)
+    if len(count) == len(row):
+        return ratings
+    day, value, se = (np.bincount(row, part) / count for part in (ratings.day, ratings.value, ratings.se))
+    patient, name = kept[:2].astype(int)
+    order = np.lexsort((name, day, patient))
+    return Long(ratings.names, patient[order], day[order], name[order], value[order], se[order])
 
 
 def _depression_only(symptoms: Long) -> Long:

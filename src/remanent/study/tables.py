@@ -1,5 +1,6 @@
 """Cells to typed, checked tables: every row of a study's tables is in a table or in the list of problems."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -179,7 +180,19 @@ def _read_phenotype(path: Path, context: Context) -> tuple[Table | None, tuple[P
     if instrument is None:
         return None, (*problems, *more)
     table, rest = read_table(path, file, schema.instrument_spec(instrument), context)
-    return table and as_symptoms(table, instrument), (*more, *rest)
+    crowded = () if table is None else _crowded(table)
+    return table and as_symptoms(table, instrument), (*more, *rest, *crowded)
+
+
+def _crowded(ratings: Table) -> tuple[Problem, ...]:
+    """Say it of days with several ratings of one person, which the panel takes as one."""
+    keys = list(zip(ratings["participant_id"].tolist(), np.floor(ratings["day"]).tolist(), strict=True))
+    times, found = Counter(keys), []
+    for i, key in enumerate(keys):
+        if (count := times.pop(key, 1)) > 1:
+            why = f'The scale was rated "{count}" times on this day; the model takes that as one rating, their mean.'
+            found.append(Problem(ratings.file[i], int(ratings.row[i]), "day", why, "used"))
+    return tuple(found)
 
 
 def as_symptoms(ratings: Table, instrument: Instrument) -> Table:
