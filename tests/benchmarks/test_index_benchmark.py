@@ -61,7 +61,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_index_remanent(benchmark, tree):
     index = benchmark.pedantic(index_study, args=(tree,), rounds=5, iterations=1, warmup_rounds=1)
     assert len(index.sessions) == 600
-    assert sum(len(session.files) for session in index.sessions) == N_FILES - 601  # all but the description and 600 HDF5 files
+    assert (
+        sum(len(session.files) for session in index.sessions) == N_FILES - 601
+    )  # all but the description and 600 HDF5 files
     assert not index.problems
 
 
