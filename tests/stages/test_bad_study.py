@@ -227,7 +227,19 @@ def _cells(b: Builder) -> None:
         f'{{"total": {{"Direction": "higher_is_worse", "Minimum": 0, "Maximum": 9, "LongName": "{SCRIPT}"}}}}'
     )
     (b.root / "dataset_description.json").write_text(f'{{"Name": "{SCRIPT}", "BIDSVersion": "1.10.0"}}')
-    b.append("participants.tsv", "sub-silent" + "\tn/a" * len(lines[0].split("\t")))
+    row = b.append("participants.tsv", "sub-silent" + "\tn/a" * len(lines[0].split("\t")))
+    b.expected["a patient without records"] = Bad("participants.tsv", row, "participant_id", "no result", "set_aside")
+
+
+def _amounts(b: Builder) -> None:
+    """Too little and too much: one visit, and five thousand ratings on one day."""
+    for who in ("sub-once", "sub-often"):
+        b.append("participants.tsv", who + "\tn/a" * 7)
+    b.append("phenotype/hdrs24.tsv", "sub-once\t10\t12")
+    row = b.append("phenotype/hdrs24.tsv", "sub-often\t30\t20")
+    with (b.root / "phenotype" / "hdrs24.tsv").open("a") as file:
+        file.writelines(f"sub-often\t{30 + i / 6000:.6f}\t{i % 21}\n" for i in range(1, 5000))
+    b.expected["a crowded day"] = Bad("phenotype/hdrs24.tsv", row, "day", "5000", "used")
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +253,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Builder:
             lines = (root / table).read_text().splitlines()
             (root / table).write_text("\n".join(line for line in lines if not line.startswith(f"{who}\t")) + "\n")
     builder = Builder(root)
-    for step in (_tables, _scans, _cells, _files):
+    for step in (_tables, _scans, _amounts, _cells, _files):
         step(builder)
     return builder
 
@@ -328,6 +340,15 @@ def test_lost_medication_rows_withhold_the_advice_and_say_so(built: Builder, bad
         assert "what was given is not fully known" in (bad.out / f"{who}.html").read_text("utf-8")
     for who in GOOD:
         assert "not fully known" not in plans[who]["reasons"]
+
+
+def test_one_visit_and_a_crowded_day_have_states_and_a_reason(bad: Ran) -> None:
+    plans = {row["participant_id"]: row for row in records(bad.out / "plans.tsv")}
+    states = [row["participant_id"] for row in records(bad.out / "states.tsv")]
+    for who in ("sub-once", "sub-often"):
+        assert states.count(who) == 1
+        assert plans[who]["advice"] == "not_enough_data"
+        assert "symptoms rated on 1 days" in plans[who]["reasons"]
 
 
 def test_a_patient_without_any_record_gets_a_page_that_says_so(bad: Ran) -> None:
