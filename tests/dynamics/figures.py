@@ -1,11 +1,13 @@
 """The figures of docs/validation/engine.md: each function returns numbers, tests judge them, tools/validate_engine.py prints them."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 import evidence
 import jax
 import jax.numpy as jnp
 import numpy as np
+import peer
 from designs import subdivide
 from oracles import twin
 from sampling import by_importance, by_particles
@@ -101,4 +103,35 @@ def laplace_against_importance(patients: int, draws: int) -> Figures:
             f"{one.mechanism}: effective draws": found.effective,
             f"{one.mechanism}: Pareto k": found.pareto_k,
         }
+    return out
+
+
+def _milliseconds(program: Callable, *arguments: object, rounds: int = 7) -> float:
+    """Least of several blocked runs, after one that compiles."""
+    jax.block_until_ready(program(*arguments))
+    times = []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        jax.block_until_ready(program(*arguments))
+        times.append(time.perf_counter() - begun)
+    return 1e3 * min(times)
+
+
+def speed(sizes: tuple[int, ...] = (200, 1000, 10_000)) -> Figures:
+    """Value and gradient by number of patients, 12 visits x 8 indicators; the textbook at the first size."""
+
+    def gradient_of(likelihood: Callable) -> Callable:
+        return compiled(jax.value_and_grad(lambda params, grid: likelihood(params, grid).sum()))
+
+    program, out = gradient_of(log_likelihood), {}
+    for patients in sizes:
+        params, grid = peer.random_study(patients, np.random.default_rng(0))
+        out[f"{patients} patients, value and gradient (ms)"] = _milliseconds(program, params, grid, rounds=3)
+    params, grid = peer.random_study(sizes[0], np.random.default_rng(0))
+    linear = peer.without_hazard(grid)
+    out["value alone (ms)"] = _milliseconds(_log_likelihood, params, grid)
+    out["without relapse (ms)"] = _milliseconds(program, params, linear)
+    out["textbook, without relapse (ms)"] = _milliseconds(gradient_of(peer.textbook), params, linear, rounds=3)
+    one = peer.random_study(1, np.random.default_rng(1))
+    out["one patient's new state (ms)"] = _milliseconds(_last_state, *one)
     return out

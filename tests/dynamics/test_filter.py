@@ -8,6 +8,7 @@ import scipy.stats
 from designs import PATIENTS, STEPS, random_grid, random_params
 from jax.flatten_util import ravel_pytree
 from oracles import joint_gaussian, twin
+from peer import random_study, textbook, without_hazard
 
 from remanent.dynamics import filter as recursions
 from remanent.dynamics.compile import compiled
@@ -45,6 +46,12 @@ def test_filter_with_relapse_equals_its_plain_twin(seed):
         assert float(log_lik[i]) == pytest.approx(expected.log_lik, abs=1e-9)
         np.testing.assert_allclose(last.mean[:, i], expected.mean, atol=1e-9)
         np.testing.assert_allclose(last.cov[..., i], expected.cov, atol=1e-10)
+
+
+def test_filter_equals_the_textbook_filter():
+    params, grid = random_study(3, np.random.default_rng(0))
+    grid = without_hazard(grid)
+    np.testing.assert_allclose(log_likelihood(params, grid), compiled(textbook)(params, grid), rtol=1e-12)
 
 
 def test_gradient_against_finite_differences():
