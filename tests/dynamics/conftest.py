@@ -1,7 +1,7 @@
 """The helpers of this folder importable by name, and the cohorts and fits that several tests share."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from synthetic import Cohort, simulate_cohort
 
-from remanent.dynamics.compare import Comparison, compare
+from remanent.dynamics.compare import Comparison, compare, settings
 from remanent.dynamics.infer import Posterior, fit
 
 # 16 patients and 128 steps each, so that one compiled program serves all of them.
@@ -50,7 +50,15 @@ def posterior(cohort) -> Callable[[str], Posterior]:
 
 
 @pytest.fixture(scope="session")
-def comparison(cohort, posterior) -> Callable[[str], Comparison]:
+def few_simulated() -> Iterator[None]:
+    """Expected information from 64 simulated patients in place of the hundreds of settings.yaml."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(settings()["identifiable"]["simulated_patients"], "value", 64)
+        yield
+
+
+@pytest.fixture(scope="session")
+def comparison(cohort, posterior, few_simulated) -> Callable[[str], Comparison]:
     """Comparison of the fits of one of `DESIGNS`, made once."""
     made: dict[str, Comparison] = {}
 

@@ -31,6 +31,7 @@ def random_grid(
         day=np.cumsum(dt, 0),
         dt=dt,
         dose=rng.uniform(0, 1.5, shape),
+        held=np.repeat(rng.uniform(0, 1, (1, shape[1])), shape[0], 0),
         lost=rng.uniform(0, 0.3, shape) * (rng.random(shape) < 0.3),
         stress=rng.normal(size=(2, *shape)),
         ect=rng.choice([0, 0.25], size=shape),
@@ -57,7 +58,7 @@ def subdivide(grid: Grid, parts: int) -> Grid:
         out[..., parts - 1 :: parts, :] = last * v
         return out
 
-    spread = {name: np.repeat(getattr(g, name), parts, axis=-2) for name in ("dose", "stress")}
+    spread = {name: np.repeat(getattr(g, name), parts, axis=-2) for name in ("dose", "held", "stress")}
     length = np.repeat(g.dt / parts, parts, axis=0)
     half = np.where(np.repeat(inside, parts, axis=0), length / 2, 0.0)
     at_risk = half + np.vstack([half[1:], np.zeros_like(half[:1])])

@@ -102,7 +102,7 @@ def by_filter(x: Parameters, data: Data) -> jax.Array:
     sex = jnp.broadcast_to(data.sex[None], data.dt.shape)
     weight, at_event = _hazard(x, data)
     grid = Grid(
-        day=zero, dt=data.dt, dose=one / _K, lost=zero, ect=data.first + x["lambda"] * one * data.dt, at_risk=weight, relapse=data.event,
+        day=zero, dt=data.dt, dose=one / _K, held=zero, lost=zero, ect=data.first + x["lambda"] * one * data.dt, at_risk=weight, relapse=data.event,
         stress=-jnp.stack([data.first, data.first * sex, one, one * sex]) / _K, observed=data.observed, indicator=zero.astype(int),
         value=data.value, se2=zero,
     )  # fmt: skip

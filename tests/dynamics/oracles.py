@@ -60,7 +60,7 @@ def _move(p: Params, g: Grid, t: int, i: int) -> tuple[np.ndarray, np.ndarray, n
     integral[:2, :2], integral[0, 2] = drift, 1.0
     push = scipy.linalg.expm(integral * dt)[:2, 2] * p.k_f
     move = np.eye(size)
-    move[:2, :2], move[:2, 2] = phi, push * g.dose[t, i]
+    move[:2, :2], move[:2, 2] = phi, push * (g.dose[t, i] - g.held[t, i])
     move[0, 3] = move[1, 4] = g.ect[t, i]
     offset, noise = np.zeros(size), np.zeros((size, size))
     offset[:2] = -push * (p.b @ g.stress[:, t, i])

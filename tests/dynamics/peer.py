@@ -21,7 +21,7 @@ def random_study(patients: int, rng: np.random.Generator) -> tuple[Params, Grid]
     dt[0] = 0.0
     after = np.vstack([dt[INDICATORS:], np.zeros((INDICATORS, patients))])
     grid = Grid(
-        day=np.cumsum(dt, 0), dt=dt, dose=np.repeat(rng.uniform(0, 1.2, (VISITS, patients)), INDICATORS, 0), lost=zero,
+        day=np.cumsum(dt, 0), dt=dt, dose=np.repeat(rng.uniform(0, 1.2, (VISITS, patients)), INDICATORS, 0), held=zero, lost=zero,
         stress=np.zeros((2, *shape)), ect=(np.arange(steps) == INDICATORS)[:, None] * np.ones(shape), at_risk=(dt + after) / 2 * at_visit,
         relapse=zero, observed=(rng.random(shape) < 0.85).astype(float), indicator=np.tile(np.arange(INDICATORS)[:, None], (VISITS, patients)),
         value=rng.normal(size=shape), se2=zero + 0.01,

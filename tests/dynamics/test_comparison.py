@@ -72,7 +72,6 @@ def test_without_a_drug_the_data_say_nothing(comparison, posterior):
     assert "say nothing" in found.identifiability.reason
 
 
-@pytest.mark.xfail(reason="exposure at the first record acts as if the drug began that day: docs/validation/engine.md")
 def test_with_one_constant_dose_the_probability_stays_near_its_prior(comparison):
     found = comparison("constant dose")
     assert found.evidence_weight[[1, 3]].sum() == pytest.approx(0.5, abs=0.1)

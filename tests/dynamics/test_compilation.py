@@ -54,7 +54,7 @@ def test_states_and_forecast_of_another_patient_compile_nothing(compilations):
         posterior_states(prior_posterior(one), grid, np.full(4, 0.25), 2, rng)
         today = draw_today(one.layout, rng.standard_normal((2, one.layout.size)), SWITCHES[3], grid, rng)
         for level in (0.0, 1.0):
-            outlook = Outlook(np.full(26, 7.0), np.full((26, lanes), level), np.zeros((2, lanes)))
+            outlook = Outlook(np.full(26, 7.0), np.full((26, lanes), level), np.zeros(lanes), np.zeros((2, lanes)))
             ahead = roll_forward(one.layout, SWITCHES[3], today, outlook)
         assert np.isfinite(ahead.survival).all()
 

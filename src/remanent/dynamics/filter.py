@@ -37,6 +37,8 @@ class Grid(NamedTuple):
         Days since the step before.
     dose
         Mean total exposure over the interval (1: usual full dose).
+    held
+        Exposure at the patient's first record: function 0 is the level under it, so only exposure beyond it pushes function.
     lost
         Exposure lost over the interval.
     stress
@@ -54,6 +56,7 @@ class Grid(NamedTuple):
     day: Steps
     dt: Steps
     dose: Steps
+    held: Steps
     lost: Steps
     stress: Float[AnyArray, "stressor step patient"]
     ect: Steps
@@ -222,7 +225,7 @@ def _predict(params: Params, moments: Moments, inputs: _Inputs) -> tuple[Moments
     step, (ff, fs, sf, ss, gf, gs, qff, qfs, qss) = inputs
     mean, xz, zz = moments.mean, moments.xz, moments.zz
     zero = jnp.zeros_like(ff)
-    drug = params.k_f * step.dose
+    drug = params.k_f * (step.dose - step.held)
     phi = jnp.stack([jnp.stack([ff, fs]), jnp.stack([sf, ss])])
     u = jnp.stack([jnp.stack([gf * drug, step.ect, zero]), jnp.stack([gs * drug, zero, step.ect])])
     top = jnp.concatenate([phi, u], 1)

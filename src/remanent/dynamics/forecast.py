@@ -39,10 +39,23 @@ class Ahead(NamedTuple):
 
 
 class Outlook(NamedTuple):
-    """The course to roll through: interval lengths (days) [interval], mean exposure [interval, patient], stressors [stressor, patient]."""
+    """The course to roll through.
+
+    Attributes
+    ----------
+    dt
+        Interval lengths (days).
+    dose
+        Mean exposure.
+    held
+        Exposure at the first record.
+    stress
+        Stressors, constant.
+    """
 
     dt: Float[AnyArray, " interval"]
     dose: Float[AnyArray, "interval patient"]
+    held: Float[AnyArray, " patient"]
     stress: Float[AnyArray, "stressor patient"]
 
 
@@ -97,7 +110,8 @@ def _roll(layout: Layout) -> Callable[..., Any]:
         shape = (len(outlook.dt), draws, patients)
         dose = jnp.broadcast_to(outlook.dose[:, None], shape).reshape(len(outlook.dt), -1)
         start = (today.f.ravel(), today.s.ravel(), today.p.ravel())
-        survival, function = _lanes_forward(per_lane, start, outlook.dt, dose, push)
+        held = jnp.broadcast_to(outlook.held[None], (draws, patients)).ravel()
+        survival, function = _lanes_forward(per_lane, start, outlook.dt, dose, (push, held))
         return survival.reshape(shape), function.reshape(shape)
 
     return compiled(roll)
@@ -111,9 +125,9 @@ def _lanes_forward(
     start: tuple[Lane, Lane, Lane],
     dt: Float[AnyArray, " interval"],
     dose: Float[AnyArray, "interval lane"],
-    push: Lane,
+    inputs: tuple[Lane, Lane],
 ) -> tuple[Float[Array, "interval lane"], Float[Array, "interval lane"]]:
-    f, s, p = start
+    (f, s, p), (push, held) = start, inputs
     k_f, c, a, r, sig_f, sig_s = (getattr(params, name)[None] for name in ("k_f", "c", "a", "r", "sig_f", "sig_s"))
     law = transition(k_f, c + a * dose, r, (sig_f, sig_s), dt[:, None])
 
@@ -128,7 +142,7 @@ def _lanes_forward(
     def body(carry: tuple[_Pair, _Pair, Lane], step: tuple) -> tuple[tuple[_Pair, _Pair, Lane], tuple[Array, Array]]:
         at_risk, everyone, log_survival = carry
         transition_law, d, days = step
-        push_f = params.k_f * (p * d - push)
+        push_f = params.k_f * (p * (d - held) - push)
         begun, at_risk = survive(at_risk, days / 2)
         ended, at_risk = survive(_move(at_risk, transition_law, push_f), days / 2)
         everyone = _move(everyone, transition_law, push_f)

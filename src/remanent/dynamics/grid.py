@@ -30,6 +30,8 @@ class TimeLine:
         Number of real steps of each lane, [lane without padding].
     today
         Last record of each lane's patient (day), [lane without padding].
+    held
+        Exposure at the first record, [lane without padding].
     stress_today
         Each stressor on that day, [stressor, lane without padding].
     """
@@ -38,6 +40,7 @@ class TimeLine:
     lanes: np.ndarray
     steps: np.ndarray
     today: np.ndarray
+    held: np.ndarray
     stress_today: np.ndarray
 
 
@@ -86,7 +89,8 @@ def build_timeline(panel: Panel, indicators: Indicators) -> TimeLine:
         for name, values in column.items():
             grid[name][:n, lane] = values
     grid["indicator"] = grid["indicator"].astype(int)
-    return TimeLine(Grid(stress=stress, **grid), lanes, lengths, panel.last_day[lanes], now.reshape(2, -1))
+    held = grid["held"][0, : len(lanes)]
+    return TimeLine(Grid(stress=stress, **grid), lanes, lengths, panel.last_day[lanes], held, now.reshape(2, -1))
 
 
 def _bucket(n: int, size: int) -> int:
@@ -153,10 +157,12 @@ def _per_node(
     nodes: np.ndarray, given: Medication, ect: np.ndarray, risk: np.ndarray, *, relapsed: bool
 ) -> dict[str, np.ndarray]:
     dt = np.diff(nodes, prepend=nodes[:1])
-    dose, lost = np.zeros(nodes.size), np.zeros(nodes.size)
-    if nodes.size > 1 and given.doses.drug:
+    dose, lost, held = np.zeros(nodes.size), np.zeros(nodes.size), np.zeros(nodes.size)
+    if given.doses.drug:
+        at_nodes = exposure(given.doses, nodes, given.levels)[_IS_DRUG]
         dose[1:] = total_exposure(given.doses, given.levels, nodes)
-        lost[1:] = np.maximum(-np.diff(exposure(given.doses, nodes, given.levels)[_IS_DRUG], axis=1), 0).sum(0)
+        lost[1:] = np.maximum(-np.diff(at_nodes, axis=1), 0).sum(0)
+        held[:] = at_nodes[:, 0].sum()
     course = max(int((ect <= 0).sum()), 1) if (ect <= 0).any() else max(ect.size, 1)
     share = np.zeros(nodes.size)
     np.add.at(share, np.searchsorted(nodes, np.round(ect, 6)), 1.0 / course)
@@ -168,7 +174,16 @@ def _per_node(
         weight[1:] += half
         if relapsed:
             event[np.searchsorted(nodes, np.round(risk[1], 6))] = 1.0
-    return {"day": nodes, "dt": dt, "dose": dose, "lost": lost, "ect": share, "at_risk": weight, "relapse": event}
+    return {
+        "day": nodes,
+        "dt": dt,
+        "dose": dose,
+        "held": held,
+        "lost": lost,
+        "ect": share,
+        "at_risk": weight,
+        "relapse": event,
+    }
 
 
 def _with_observations(

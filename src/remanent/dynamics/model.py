@@ -3,7 +3,7 @@
 With function f, structure s, drug exposure D and stressors u (days; latent scale: 0 the patient's own pre-treatment level, 1 the mean functional gain of
 the cohort right after ECT)::
 
-    df = -k_f (f - s - p_i D + b·u) dt + sig_f dW_f
+    df = -k_f (f - s - p_i (D - D_0) + b·u) dt + sig_f dW_f     D_0: exposure at the first record, under which f = 0
     ds = [(c + a D)(f - s) - r s] dt  + sig_s dW_s
     each index ECT session of n:  f += g_f,i / n,  s += g_s,i / n,  e += 1 / n
     dw = -w / tau_w dt + omega max(-dD/dt, 0) dt            withdrawal, deterministic given the doses

@@ -87,10 +87,13 @@ def _real(today: Today, patients: int) -> Today:
 
 
 def roll(
-    ensemble: Ensemble, dose: Float[np.ndarray, "interval patient"], stress: Float[np.ndarray, "stressor patient"]
+    ensemble: Ensemble,
+    dose: Float[np.ndarray, "interval patient"],
+    stress: Float[np.ndarray, "stressor patient"],
+    held: Float[np.ndarray, " patient"] | None = None,
 ) -> tuple[Ahead, ...]:
-    """Each mechanism's draws through one course whose intervals end at EDGES_DAYS[1:]."""
-    outlook = Outlook(np.diff(EDGES_DAYS), dose, stress)
+    """Each mechanism's draws through one course whose intervals end at EDGES_DAYS[1:]; `held`: exposure at the first record, none if None."""
+    outlook = Outlook(np.diff(EDGES_DAYS), dose, np.zeros(dose.shape[1]) if held is None else held, stress)
     return tuple(
         roll_forward(ensemble.posterior.layout, SWITCHES[m], today, outlook)
         for m, today in zip(ensemble.mechanisms, ensemble.today, strict=True)

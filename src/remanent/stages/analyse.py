@@ -179,8 +179,8 @@ def forecast(
     dose = {name: planned_exposure(plan, given, timeline.today, EDGES_DAYS) for name, plan in STANDARD_PLANS.items()}
     relapse, informed, rolled = {}, {}, {}
     for name in STANDARD_PLANS:
-        rolled[name] = roll(after, dose[name], timeline.stress_today)
-        blind = roll(before, dose[name], timeline.stress_today)
+        rolled[name] = roll(after, dose[name], timeline.stress_today, timeline.held)
+        blind = roll(before, dose[name], timeline.stress_today, timeline.held)
         relapse[name] = relapse_probability(after, rolled[name])
         informed[name] = enough & (_contraction(after, before, rolled[name], blind) >= least)
         if name == "stop":

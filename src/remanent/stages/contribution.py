@@ -52,7 +52,7 @@ def contributions(
     def forecast(grid: Grid, stress: np.ndarray) -> np.ndarray:
         ensemble = posterior_ensemble(posterior, grid, weights, draws, np.random.default_rng(seed))
         row = int(np.searchsorted(EDGES_DAYS[1:], HORIZON_DAYS))
-        return relapse_probability(ensemble, roll(ensemble, dose, stress)).mean[row]
+        return relapse_probability(ensemble, roll(ensemble, dose, stress, timeline.held)).mean[row]
 
     with_all, score_all = (
         forecast(timeline.grid, timeline.stress_today),

@@ -109,6 +109,12 @@ def on_record(history: DoseHistory, today: float) -> DoseHistory:
     return DoseHistory(names, history.dose_mg_day[known], history.start_day[known], stop[known])
 
 
+def held_exposure(people: People) -> np.ndarray:
+    """Exposure of each patient at the start of the record, [patient]."""
+    starts = zip(people.doses, people.start_day, strict=True)
+    return np.array([total_exposure(history, np.array([float(day)]))[0] for history, day in starts])
+
+
 def total_exposure(history: DoseHistory, days: np.ndarray) -> np.ndarray:
     """Exposure summed over drug classes, [day]."""
     return exposure(history, days).sum(axis=0)
@@ -140,7 +146,7 @@ def _forcing(people: People, stress: Stress, days: np.ndarray) -> Forcing:
     for i, sessions in enumerate(people.ect_days):
         ect[np.searchsorted(days, sessions - 1e-9), i] = 1 / len(sessions)
     doses = np.column_stack([total_exposure(history, days) for history in people.doses])
-    return Forcing(days, doses, stress.acting(days), ect, people.start_day)
+    return Forcing(days, doses, stress.acting(days), ect, people.start_day, held_exposure(people))
 
 
 def _follow_up(spec: CohortSpec, relapse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

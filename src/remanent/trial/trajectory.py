@@ -47,6 +47,8 @@ class Forcing:
         Share of the index course given on each grid day, [step, lane] (or broadcastable).
     start_day
         Before it nothing moves, [lane].
+    held
+        Exposure at the start of the record: function 0 is the level under it, [lane].
     """
 
     days: Days
@@ -54,6 +56,7 @@ class Forcing:
     stress: Stress
     ect: Steps
     start_day: Lane
+    held: Lane | float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def integrate(rng: np.random.Generator, params: Params, person: Person, forcing:
     paths = np.empty((4, steps, lanes))
     f, s, w, e = (np.broadcast_to(x, lanes).astype(float) for x in (start.f, start.s, start.w, start.e))
     ect = np.broadcast_to(forcing.ect, (steps, lanes))
-    input_ = person.p * forcing.exposure - np.tensordot(_value(params.b), forcing.stress, axes=1)
+    input_ = person.p * (forcing.exposure - forcing.held) - np.tensordot(_value(params.b), forcing.stress, axes=1)
     kappa = person.c + person.a * forcing.exposure
     f, s, e = f + person.g_f * ect[0], s + person.g_s * ect[0], e + ect[0]
     paths[:, 0] = f, s, w, e

@@ -25,7 +25,7 @@ import numpy as np
 
 from remanent.treatment.exposure import DoseHistory
 from remanent.treatment.taper import stop, taper
-from remanent.trial.cohort import Cohort, total_exposure
+from remanent.trial.cohort import Cohort, held_exposure, total_exposure
 from remanent.trial.people import stream
 from remanent.trial.reference import PER_INDICATOR, STRESSORS, indicators
 from remanent.trial.trajectory import Forcing, Person, State, integrate
@@ -161,6 +161,7 @@ def _roll_forward(cohort: Cohort, patients: np.ndarray, doses: list[DoseHistory]
         np.repeat(stress, n, axis=1)[:, None],
         np.zeros((1, 1)),
         np.zeros(len(lanes)),
+        held_exposure(cohort.people)[lanes],
     )
     course = integrate(stream(cohort.spec, f"future {patients[0]}"), cohort.params, person, forcing, start)
     k = list(HORIZONS)
