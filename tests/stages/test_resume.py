@@ -1,5 +1,6 @@
 """Running again, in other ways, after a change, or after a kill: the same tables, and no more work than needed."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from small import Ran, quiet, records, run_quietly, tables_of
 
+from remanent.cli import main
 from remanent.stages.analyse import Results
 from remanent.stages.measure import measure_study
 from remanent.stages.options import Options
@@ -200,3 +202,28 @@ def test_killed_anywhere_the_next_run_completes_as_if_undisturbed(ran: Ran, tmp_
     assert tables_of(out) == tables_of(ran.out)
     with Record.open(out) as record:
         assert record.verify() == []
+
+
+def test_a_new_visit_is_taken_up_without_a_refit(copied: Ran, capsys: pytest.CaptureFixture[str]) -> None:
+    population = (copied.out / "population.json").read_bytes()
+    known = {row["participant_id"]: row["day"] for row in records(copied.out / "plans.tsv")}
+    with (copied.study / "phenotype" / "hdrs24.tsv").open("a") as file:
+        file.write("sub-002\t300\t9\n")
+    code = main(["update", str(copied.out), str(copied.study), "--workers", "1", "--json"])
+    events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert code == 0
+    assert "fit" not in {event["event"] for event in events}
+    assert [event["rows_added"] for event in events if event["event"] == "ingest"] == [1]
+    assert (copied.out / "population.json").read_bytes() == population
+    assert {row["participant_id"]: row["day"] for row in records(copied.out / "plans.tsv")} == known | {
+        "sub-002": "300"
+    }
+    assert ("sub-002", "300") in {(r["participant_id"], r["day"]) for r in records(copied.out / "states.tsv")}
+    with Record.open(copied.out) as record:
+        assert record.verify() == []
+
+
+def test_an_update_without_news_repeats_the_run(copied: Ran) -> None:
+    before = tables_of(copied.out)
+    assert main(["update", str(copied.out), str(copied.study), "--workers", "1", "--json"]) == 0
+    assert tables_of(copied.out) == before
