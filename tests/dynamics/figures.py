@@ -2,21 +2,28 @@
 
 import time
 from collections.abc import Callable, Mapping
+from itertools import product
+from pathlib import Path
 
+import calibration
 import evidence
 import jax
 import jax.numpy as jnp
+import joint_model
 import numpy as np
 import peer
+import synthetic
 from designs import subdivide
 from oracles import twin
 from sampling import by_importance, by_particles
 from synthetic import Cohort, simulate_cohort, true_params
 
+from remanent.dynamics.compare import compare
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import Grid, last_state, log_likelihood
 from remanent.dynamics.infer import fit
 from remanent.dynamics.model import Params
+from remanent.dynamics.priors import SWITCHES
 
 Figures = dict[str, float]
 # h0 (1/day) and eta_f: mild, the simulator's own, mostly censored, and the steepest the priors make likely.
@@ -135,3 +142,62 @@ def speed(sizes: tuple[int, ...] = (200, 1000, 10_000)) -> Figures:
     one = peer.random_study(1, np.random.default_rng(1))
     out["one patient's new state (ms)"] = _milliseconds(_last_state, *one)
     return out
+
+
+def joint_models(path: Path) -> dict[str, Figures]:
+    """The PBC data by the filter and by the exact likelihood, with the time of each cold fit, and the filter's error at the exact estimate."""
+    data, out, x = joint_model.pbc2(path), {}, {}
+    for name, likelihood in (("filter", joint_model.by_filter), ("exact", joint_model.by_quadrature)):
+        begun = time.perf_counter()
+        out[name], x = joint_model.fit(likelihood, data)
+        out[name]["seconds, compilation included"] = time.perf_counter() - begun
+    gap = np.asarray(joint_model.by_filter(x, data) - joint_model.by_quadrature(x, data))
+    out["filter minus exact, log likelihood"] = {
+        "total": float(gap.sum()),
+        "mean |gap| of a patient": float(np.abs(gap).mean()),
+        "99 % of patients below": float(np.quantile(np.abs(gap), 0.99)),
+        "largest": float(np.abs(gap).max()),
+    }
+    return out
+
+
+def mechanisms_by_design(cohorts: int, patients: int) -> dict[str, Figures]:
+    """Mean evidence for each effect by truth and design, before and after questions that cannot be answered are put back to their prior."""
+    out = {}
+    for truth, tapers in product(("natural", "passive", "active", "dual"), (True, False)):
+        effects = {
+            "p": 0.5 * (truth in {"passive", "dual"}),
+            "a": synthetic.TRUTH["a"] * (truth in {"active", "dual"}),
+        }
+        raw, told, known = [], [], []
+        for seed in range(cohorts):
+            cohort = simulate_cohort(np.random.default_rng(seed), patients, tapers=tapers, truth=effects)
+            found = compare(fit(cohort.layout, cohort.timeline.grid), cohort.timeline.grid, patients, seed=seed)
+            raw.append(found.evidence_weight @ SWITCHES)
+            told.append(found.effect)
+            known.append(found.identifiability.cohort)
+        out[f"{truth}, {'tapers' if tapers else 'constant doses'}"] = {
+            f"{effect} action: {kind}": float(np.mean(values, axis=0)[e])
+            for e, effect in enumerate(("passive", "active"))
+            for kind, values in (("evidence", raw), ("probability reported", told), ("share judged answerable", known))
+        }
+    return out
+
+
+def calibration_of_parameters(replicates: int, patients: int) -> Figures:
+    """Simulation-based calibration of the Laplace posterior in the linear form."""
+    cohort = simulate_cohort(np.random.default_rng(3), patients, events=False)
+    found = calibration.calibrate(cohort, replicates, seed=0)
+    informed = np.median(found.sd, axis=0) < 0.9
+    p = found.p_values()
+    return {
+        "fits that converged (share)": float(found.converged.mean()),
+        "parameters": float(p.size),
+        "of which informed (posterior sd < 0.9 prior)": float(informed.sum()),
+        "50 % intervals cover": float(found.coverage(0.5).mean()),
+        "90 % intervals cover": float(found.coverage(0.9).mean()),
+        "50 % intervals cover, informed": float(found.coverage(0.5)[informed].mean()),
+        "90 % intervals cover, informed": float(found.coverage(0.9)[informed].mean()),
+        "least p value of uniform ranks": float(p.min()),
+        "parameters with p < 0.01": float((p < 0.01).sum()),
+    }
