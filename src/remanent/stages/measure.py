@@ -16,7 +16,7 @@ from remanent.circuits.wiring import Connections
 from remanent.stages.connections import fixed_connections, has_connectome
 from remanent.stages.drift import facts
 from remanent.stages.standing import incomplete_doses, still_incomplete
-from remanent.stages.workers import mapped
+from remanent.stages.workers import Workers
 from remanent.study.bids import SessionFiles, atlases_named, load_session, read_study
 from remanent.study.index import index_study
 from remanent.study.outputs import claim
@@ -59,7 +59,7 @@ def measure_study(
     """Read, record, measure what is new."""
     study = read(study_root, participants)
     claim(out, study_root)
-    with Record.open(out) as record:
+    with Record.open(out) as record, Workers(workers) as at_once:
         ingest = record.ingest(study, participants)
         read_again = study.tables["participants"]["participant_id"].tolist()
         others = still_incomplete(record.problems(), read_again) if participants else []
@@ -67,14 +67,14 @@ def measure_study(
         log("ingest", rows_added=ingest.rows_added, rows_closed=ingest.rows_closed, files_read=ingest.files_read)
         everyone = index_study(study.root).sessions if participants else study.sessions
         atlas, day = _atlas(everyone), _days(study)
-        fixed = fixed_connections(record, study_root, everyone, atlas, partial(mapped, workers=workers))
+        fixed = fixed_connections(record, study_root, everyone, atlas, at_once.map)
         settings = f"{MEASURES} {__version__} {atlas}"
         sources = {
             _key(s): _hash(study_root, s, f"{settings} {day.get(_key(s))} {fixed.digest if has_connectome(s) else ''}")
             for s in study.sessions
         }
         changed = [s for s in study.sessions if not record.has_features(_key(s), sources[_key(s)])]
-        for done in mapped(partial(_measure_one, study_root, atlas, fixed.connections), changed, workers):
+        for done in at_once.map(partial(_measure_one, study_root, atlas, fixed.connections), changed):
             record.put_features(
                 done.files.participant_id,
                 done.files.session_id,

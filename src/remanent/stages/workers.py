@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from remanent._errors import InputError
 
@@ -14,20 +14,35 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def mapped(work: Callable[[T], R], items: Sequence[T], workers: int) -> Iterator[R]:
-    """Results of `work` in the order of `items`, the same whatever the number of workers.
+class Workers:
+    """Processes for one stage, started when they are first needed; with one, everything is done here."""
 
-    Raises
-    ------
-    InputError
-        The system ended a worker.
-    """
-    if workers <= 1 or len(items) <= 1:
-        yield from map(work, items)
-        return
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn")) as pool:
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def map(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+        """Results of `work` in the order of `items`, the same whatever the number of workers.
+
+        Raises
+        ------
+        InputError
+            The system ended a worker.
+        """
+        if self._count <= 1 or len(items) <= 1:
+            yield from map(work, items)
+            return
+        self._pool = self._pool or ProcessPoolExecutor(self._count, mp_context=get_context("spawn"))
         try:
-            yield from pool.map(work, items, chunksize=max(1, min(MOST_AT_ONCE, len(items) // (8 * workers))))
+            at_once = max(1, min(MOST_AT_ONCE, len(items) // (8 * self._count)))
+            yield from self._pool.map(work, items, chunksize=at_once)
         except BrokenProcessPool as error:
             why = "The system ends processes that take too much memory; what was measured so far is kept"
             do = "Run the same command again with fewer --workers."
