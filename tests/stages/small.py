@@ -11,9 +11,10 @@ from remanent.trial.write import write_study
 
 TABLES = ("features", "states", "mechanisms", "remanence", "forecasts", "plans", "problems")
 
-# Eight patients on a passive drug, few and short scans: relapses, tapers, stops and visits without a scan are among them.
+PEOPLE = 16
+# Patients on a passive drug, few and short scans: relapses, tapers, stops and visits without a scan are among them.
 _SMALL = {
-    "n_patients": 8,
+    "n_patients": PEOPLE,
     "seed": 4,
     "mechanism": "passive",
     "scan_days": [7, 120],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import TABLES, Ran, read, records
+from small import PEOPLE, TABLES, Ran, read, records
 
 from remanent.dynamics.priors import MECHANISMS
 from remanent.stages.analyse import Results
@@ -54,7 +54,7 @@ def study_days(study: Path, participant: str) -> dict[str, set[float]]:
 
 def test_it_ends_well(ran: Ran) -> None:
     assert ran.code == 0
-    assert "8 participants." in ran.said
+    assert f"{PEOPLE} participants." in ran.said
     assert f"Report: {ran.out / 'index.html'}" in ran.said
 
 
@@ -268,7 +268,7 @@ def test_the_bids_validator_accepts_study_and_results(ran: Ran, which: str) -> N
 
 def test_pages_ask_nobody_for_anything(ran: Ran) -> None:
     pages = sorted(ran.out.glob("*.html"))
-    assert len(pages) == 9
+    assert len(pages) == PEOPLE + 1
     for page in pages:
         text = page.read_text("utf-8")
         assert "Research use only" in text or "research use only" in text
