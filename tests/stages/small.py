@@ -12,6 +12,7 @@ from remanent.trial.write import write_study
 TABLES = ("features", "states", "mechanisms", "remanence", "forecasts", "plans", "problems")
 
 PEOPLE = 16
+SCANS = 11  # visits with a scan in this study
 # Patients on a passive drug, few and short scans: relapses, tapers, stops and visits without a scan are among them.
 _SMALL = {
     "n_patients": PEOPLE,

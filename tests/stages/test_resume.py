@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from small import Ran, quiet, records, run_quietly, tables_of
+from small import SCANS, Ran, quiet, records, run_quietly, tables_of
 
 from remanent.cli import main
 from remanent.stages.analyse import Results
@@ -75,7 +75,7 @@ def test_a_second_run_reads_nothing_new_and_writes_the_same_bytes(copied: Ran) -
     summary = measure_study(copied.study, copied.out, workers=1, participants=(), log=quiet)
     assert (summary.ingest.rows_added, summary.ingest.rows_closed, summary.ingest.files_read) == (0, 0, 0)
     assert summary.sessions_measured == 0
-    assert summary.sessions_unchanged == 5
+    assert summary.sessions_unchanged == SCANS
     group(Options(copied.study, copied.out), quiet)
     assert tables_of(copied.out) == before
     with Record.open(copied.out) as record:
@@ -101,7 +101,7 @@ def test_participants_one_by_one_give_the_same_record(ran: Ran, tmp_path: Path) 
         measured(ran.study, out, participants=(who,))
     rest = [f"sub-{n:03d}" for n in range(3, 9)]
     measured(ran.study, out, participants=rest)
-    assert measured(ran.study, out) == (0, 5)
+    assert measured(ran.study, out) == (0, SCANS)
     assert features_of(out) == features_of(ran.out)
     with Record.open(out) as one, Record.open(ran.out) as other:
         assert one.snapshot_id == other.snapshot_id
@@ -113,8 +113,8 @@ def test_only_the_visit_whose_file_changed_is_measured_again(copied: Ran) -> Non
     lines = series.read_text().splitlines()
     lines[5] = "\t".join("0.5" for _ in lines[5].split("\t"))
     series.write_text("\n".join(lines) + "\n")
-    assert measured(copied.study, copied.out) == (1, 4)
-    assert measured(copied.study, copied.out) == (0, 5)
+    assert measured(copied.study, copied.out) == (1, SCANS - 1)
+    assert measured(copied.study, copied.out) == (0, SCANS)
     changed = {row[:2] for row in set(features_of(copied.out)) - set(before)}
     who, visit = series.name.split("_")[:2]
     assert changed == {(who, visit)}
@@ -126,7 +126,7 @@ def test_a_visit_that_moves_in_time_moves_its_features(copied: Ran) -> None:
     file = copied.study / who / f"{who}_sessions.tsv"
     moved = [f"{visit}\t8" if line.startswith(f"{visit}\t") else line for line in file.read_text().splitlines()]
     file.write_text("\n".join(moved) + "\n")
-    assert measured(copied.study, copied.out) == (1, 4)
+    assert measured(copied.study, copied.out) == (1, SCANS - 1)
     with Record.open(copied.out) as record:
         features = record.features()
     mine = (features["participant_id"] == who) & (features["session_id"] == visit)
