@@ -13,6 +13,9 @@ from remanent import __version__
 from remanent._errors import RemanentError, UsageError
 
 DONE, UNUSABLE, WRONG_USAGE, WITH_LOSSES = 0, 1, 2, 3
+_RULE = (
+    "derive relapse from ratings by a published rule (relapse/rules.yaml), for a study without relapse in events.tsv"
+)
 RESEARCH_ONLY = "Research use only. Not a medical device."
 
 
@@ -72,11 +75,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--thresholds", type=Path, help="YAML file with thresholds of the advice, in place of the shipped ones"
     )
+    run.add_argument("--relapse-rule", metavar="NAME", help=_RULE)
     _run_options(run)
     update = _command(commands, "update", _update, "only what is new: a patient's new visit without a refit")
     update.add_argument("out", type=Path, metavar="OUT")
     update.add_argument("study", type=Path, metavar="STUDY")
     update.add_argument("--thresholds", type=Path, help="as for run")
+    update.add_argument("--relapse-rule", metavar="NAME", help="another rule than that of the run")
     _run_options(update)
     simulate = _command(commands, "simulate", _simulate, "a synthetic study (BIDS) and truth.tsv")
     simulate.add_argument("spec", type=Path, metavar="SPEC")
@@ -148,6 +153,7 @@ def _update(options: argparse.Namespace) -> int:
 
 
 def _options(options: argparse.Namespace) -> Any:
+    from remanent.relapse.definition import rule
     from remanent.stages.options import Options, read_thresholds
 
     level, participants = getattr(options, "level", None), tuple(getattr(options, "participant_label", ()))
@@ -162,6 +168,7 @@ def _options(options: argparse.Namespace) -> Any:
         participants=participants,
         seed=options.seed,
         thresholds=read_thresholds(options.thresholds) if options.thresholds else None,
+        relapse_rule=rule(options.relapse_rule).name if options.relapse_rule else None,
     )
 
 

@@ -17,7 +17,7 @@ Level = Literal["participant", "group"]
 
 @dataclass(frozen=True)
 class Options:
-    """Arguments of `remanent run`; `level` None means both levels, `thresholds` None the shipped ones."""
+    """Arguments of `remanent run`; `level` None means both levels, `thresholds` None the shipped ones; `relapse_rule` derives relapse from ratings."""
 
     study_root: Path
     out: Path
@@ -26,6 +26,7 @@ class Options:
     participants: tuple[str, ...] = ()
     seed: int = 0
     thresholds: Mapping[str, Thresholds | None] | None = None
+    relapse_rule: str | None = None
 
 
 def read_thresholds(path: Path) -> Mapping[str, Thresholds | None]:

@@ -19,6 +19,7 @@ from remanent.stages.comparable import Comparable
 from remanent.stages.idp import write_phenotypes
 from remanent.stages.options import Options
 from remanent.stages.population import save
+from remanent.stages.relapses import PARAMETER
 from remanent.stages.tables import tables
 from remanent.stages.timelines import Context
 from remanent.stages.views import cohort_view, patient_views, provenance
@@ -37,8 +38,9 @@ def publish(
     comparable: Comparable,
     options: Options,
     log: Callable[..., None],
+    relapse_words: str = "",
 ) -> None:
-    """Write everything CONTRACT.md promises under OUT."""
+    """Write everything CONTRACT.md promises under OUT; `relapse_words`: the rule by which relapses were derived."""
     study_root, out, seed = options.study_root, options.out, options.seed
     found = {**tables(results), "changes": comparable.changes}
     for name, columns in found.items():
@@ -49,6 +51,7 @@ def publish(
     features, problems, made = comparable.features, record.problems(), record.table("processing")
     description = _description(study_root)
     parameters = {"Seed": seed, "Snapshot": record.snapshot_id, "AuditHead": record.head}
+    parameters |= {PARAMETER: options.relapse_rule} if relapse_words else {}
     everything: dict[str, Mapping[str, Any]] = {
         **found,
         "features": {name: features[name] for name in features.columns},
@@ -62,7 +65,7 @@ def publish(
         features=features,
         problems=problems,
         comparable=comparable,
-        relapse_rule=_relapse_rule(study_root),
+        relapse_rule=relapse_words or _relapse_rule(study_root),
         provenance=provenance({}, seed, record.snapshot_id, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
     )
     written += [*fitted, *comparable.files, *write_phenotypes(features, out)]

@@ -1,7 +1,7 @@
 """`remanent run`: the two levels in order."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from remanent._errors import InputError
@@ -81,6 +81,7 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     from remanent.stages.analyse import analyse
     from remanent.stages.comparable import compare
     from remanent.stages.publish import publish
+    from remanent.stages.relapses import by_rule
     from remanent.stages.standing import standing, without_records
     from remanent.study.panel import build_panel
 
@@ -89,6 +90,9 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
         tables = record.tables()
         comparable = compare(record, tables, options.out, learn_anew=refit)
         panel = build_panel(tables, comparable.for_model)
+        derived = by_rule(panel, tables, options.relapse_rule)
+        panel = derived.panel if derived else panel
+        record.put_problems("relapse", derived.problems if derived else ())
         record.put_problems("patients", without_records(tables["participants"], panel.last_day))
         record.put_problems("update", population.not_in(known[0], panel) if known else ())
         results = analyse(
@@ -97,9 +101,9 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
             thresholds=options.thresholds,
             log=log,
             population=known,
-            standing=standing(tables, record.problems()),
+            standing=standing(tables, record.problems(), derived.relapse_day if derived else {}),
         )
-        publish(record, panel, results, comparable, options, log)
+        publish(record, panel, results, comparable, options, log, derived.words if derived else "")
         lost = _lost(record)
     codes = [a.code for a in results.advice] if results else []
     return RunSummary(
@@ -120,7 +124,9 @@ def _lost(record: Record) -> int:
 def update(options: Options, log: Callable[..., None]) -> RunSummary:
     """Read and measure what is new, and bring every patient up to date by a filter pass under the population fitted before."""
     from remanent.stages import population
+    from remanent.stages.relapses import rule_of
 
     population.load(options.out)
+    options = replace(options, relapse_rule=options.relapse_rule or rule_of(options.out))
     measure_study(options.study_root, options.out, workers=options.workers, participants=options.participants, log=log)
     return group(options, log, refit=False)

@@ -74,8 +74,10 @@ def _is_incomplete(problem: Problem) -> bool:
     return problem.column == "medication" and problem.row is None and as_participant(problem.file) == problem.file
 
 
-def standing(tables: Mapping[str, Table], problems: Sequence[Problem]) -> Standing:
-    """What the record's tables and problems say against forecasts."""
+def standing(
+    tables: Mapping[str, Table], problems: Sequence[Problem], derived: Mapping[str, float] | None = None
+) -> Standing:
+    """What the record's tables and problems say against forecasts; `derived`: relapses by a rule, where the study records none."""
     void: dict[str, list[str]] = {}
     refused = [p.problem for p in problems if p.action == "refused" and p.file.casefold() == MEDICATION]
     if refused and not len(tables["medication"]):
@@ -88,7 +90,8 @@ def standing(tables: Mapping[str, Table], problems: Sequence[Problem]) -> Standi
     relapse_day, death_day = (_first_day(tables["events"], event) for event in ("relapse", "death"))
     for who in death_day:
         void.setdefault(who, []).append("a death is on record")
-    return Standing({who: tuple(reasons) for who, reasons in void.items()}, relapse_day, frozenset(death_day))
+    reasons = {who: tuple(why) for who, why in void.items()}
+    return Standing(reasons, {**(derived or {}), **relapse_day}, frozenset(death_day))
 
 
 def without_records(people: Table, last_day: np.ndarray) -> list[Problem]:
