@@ -61,6 +61,8 @@ _SINGLE = {
     "qc_mean_fd": ("mean framewise displacement over all volumes", "mm"),
     "qc_parcels_dropped": ("parcels without usable signal", "1"),
     "vol_etiv": ("volume: estimated intracranial volume", "mm3"),
+    "ema_ews_log_variance": ("log variance of detrended momentary ratings over two weeks, mean over items", "1"),
+    "ema_ews_autocorrelation": ("lag-1 autocorrelation of detrended momentary ratings, mean over items", "1"),
 }
 
 

@@ -309,7 +309,8 @@ class Provenance:
 class PatientView:
     """Everything the page of one patient shows.
 
-    `flags` are warnings in words (drift between scanners, versions known to be wrong); `headline_horizon_days` is the horizon of the numbers at the top.
+    `flags` are warnings in words (drift between scanners, versions known to be wrong); `early_warning` what momentary ratings show, in sentences;
+    `headline_horizon_days` is the horizon of the numbers at the top.
     """
 
     participant_id: str
@@ -322,6 +323,7 @@ class PatientView:
     forecasts: Forecasts = Forecasts()
     mechanisms: Mechanisms = Mechanisms()
     modalities: tuple[ModalityGain, ...] = ()
+    early_warning: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     fit: FitStatus = FitStatus()

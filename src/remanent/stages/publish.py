@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,6 +19,8 @@ from remanent.stages.analyse import Results
 from remanent.stages.comparable import Comparable
 from remanent.stages.idp import write_phenotypes
 from remanent.stages.options import Options
+from remanent.stages.planning import Planning
+from remanent.stages.planning import tables as planned
 from remanent.stages.population import save
 from remanent.stages.relapses import PARAMETER
 from remanent.stages.tables import tables
@@ -31,19 +34,23 @@ from remanent.study.store import Record
 PAGES_PER_WORKER = 8
 
 
-def publish(
-    record: Record,
-    panel: Panel,
-    results: Results | None,
-    comparable: Comparable,
-    options: Options,
-    log: Callable[..., None],
-    relapse_words: str = "",
-) -> None:
-    """Write everything CONTRACT.md promises under OUT; `relapse_words`: the rule by which relapses were derived."""
+@dataclass(frozen=True)
+class Found:
+    """What a run found; `relapse_words`: the rule by which relapses were derived, empty where they are on record."""
+
+    panel: Panel
+    results: Results | None
+    comparable: Comparable
+    planning: Planning
+    relapse_words: str = ""
+
+
+def publish(record: Record, found: Found, options: Options, log: Callable[..., None]) -> None:
+    """Write everything CONTRACT.md promises under OUT."""
+    panel, results, comparable, planning = found.panel, found.results, found.comparable, found.planning
     study_root, out, seed = options.study_root, options.out, options.seed
-    found = {**tables(results), "changes": comparable.changes}
-    for name, columns in found.items():
+    columns_of = {**tables(results), **planned(panel, planning), "changes": comparable.changes}
+    for name, columns in columns_of.items():
         record.put_results(name, columns)
     if results is not None:
         _keep_draws(record, results)
@@ -51,9 +58,9 @@ def publish(
     features, problems, made = comparable.features, record.problems(), record.table("processing")
     description = _description(study_root)
     parameters = {"Seed": seed, "Snapshot": record.snapshot_id, "AuditHead": record.head}
-    parameters |= {PARAMETER: options.relapse_rule} if relapse_words else {}
+    parameters |= {PARAMETER: options.relapse_rule} if found.relapse_words else {}
     everything: dict[str, Mapping[str, Any]] = {
-        **found,
+        **columns_of,
         "features": {name: features[name] for name in features.columns},
         "processing": {name: made[name] for name in made.columns},
         "problems": _problem_columns(problems),
@@ -65,7 +72,8 @@ def publish(
         features=features,
         problems=problems,
         comparable=comparable,
-        relapse_rule=relapse_words or _relapse_rule(study_root),
+        relapse_rule=found.relapse_words or _relapse_rule(study_root),
+        planning=planning,
         provenance=provenance({}, seed, record.snapshot_id, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
     )
     written += [*fitted, *comparable.files, *write_phenotypes(features, out)]

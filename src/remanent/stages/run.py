@@ -80,7 +80,9 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     from remanent.stages import population
     from remanent.stages.analyse import analyse
     from remanent.stages.comparable import compare
-    from remanent.stages.publish import publish
+    from remanent.stages.early_warning import with_measures
+    from remanent.stages.planning import plan_ahead
+    from remanent.stages.publish import Found, publish
     from remanent.stages.relapses import by_rule
     from remanent.stages.standing import standing, without_records
     from remanent.study.panel import build_panel
@@ -89,7 +91,7 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     with Record.open(options.out, create=False, seed=options.seed) as record:
         tables = record.tables()
         comparable = compare(record, tables, options.out, learn_anew=refit)
-        panel = build_panel(tables, comparable.for_model)
+        panel = with_measures(build_panel(tables, comparable.for_model))
         derived = by_rule(panel, tables, options.relapse_rule)
         panel = derived.panel if derived else panel
         record.put_problems("relapse", derived.problems if derived else ())
@@ -103,7 +105,8 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
             population=known,
             standing=standing(tables, record.problems(), derived.relapse_day if derived else {}),
         )
-        publish(record, panel, results, comparable, options, log, derived.words if derived else "")
+        found = Found(panel, results, comparable, plan_ahead(panel, options.seed), derived.words if derived else "")
+        publish(record, found, options, log)
         lost = _lost(record)
     codes = [a.code for a in results.advice] if results else []
     return RunSummary(

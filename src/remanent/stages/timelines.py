@@ -10,6 +10,7 @@ from remanent._errors import Problem
 from remanent.dynamics.grid import medication_of
 from remanent.report import views as show
 from remanent.stages.comparable import Comparable
+from remanent.stages.planning import Planning
 from remanent.study.panel import Long, Panel
 from remanent.study.schema import ANALYTES, INSTRUMENTS, SLEEP_MEASURES
 from remanent.study.table import Table
@@ -27,6 +28,7 @@ class Context:
     problems: tuple[Problem, ...]
     provenance: show.Provenance
     comparable: Comparable
+    planning: Planning
     relapse_rule: str = ""
 
 

@@ -17,6 +17,7 @@ from remanent.relapse.predict import EDGES_DAYS, Estimate
 from remanent.report import views as show
 from remanent.stages.analyse import Results
 from remanent.stages.contribution import HORIZON_DAYS
+from remanent.stages.planning import warning_words
 from remanent.stages.tables import report_rows, states_informed
 from remanent.stages.timelines import Context, timeline_of
 from remanent.study.panel import Panel
@@ -49,6 +50,7 @@ def _patient(panel: Panel, results: Results | None, context: Context, i: int, la
         provenance=context.provenance,
         headline_horizon_days=HEADLINE_DAYS,
         fit=fit_status(results),
+        early_warning=warning_words(context.planning.warnings.get(who)),
         flags=(*context.comparable.flags.get(who, ()), *_end_of_record(timeline.events)),
     )
     if results is None or lane is None:
