@@ -12,7 +12,7 @@ cell, and a site nobody has seen costs precision, not an exception. Without repe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -59,17 +59,29 @@ class Harmonisation:
 
 
 @dataclass(frozen=True, slots=True)
-class _OneFeature:
-    """Fit of one feature: site means relative to the grand mean and variances, standardised, [site]; NaN where unknown."""
+class _Design:
+    """Scans that have a value: site, person, and the columns of the regression (an indicator for each site in `present`, then covariates)."""
 
-    intercept: float
-    sigma: float
-    slopes: Float[ndarray, " covariate"]
-    person_ratio: float
-    gamma: Float[ndarray, " site"]
-    delta: Float[ndarray, " site"]
-    squares: Float[ndarray, " site"]
+    site: Int[ndarray, " scan"]
+    people: Int[ndarray, " scan"]
+    scans: Int[ndarray, " person"]
     count: Int[ndarray, " site"]
+    present: Int[ndarray, " here"]
+    x: Float[ndarray, "scan column"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Fit of features: site means relative to the grand mean and variances, standardised, [site, feature]; NaN where unknown."""
+
+    intercept: PerFeature
+    sigma: PerFeature
+    slopes: Float[ndarray, "covariate feature"]
+    person_ratio: PerFeature
+    gamma: BySite
+    delta: BySite
+    squares: BySite
+    count: Int[ndarray, "site feature"]
 
 
 def learn(values: Table, covariates: Covariates, site: Sequence[str], person: Sequence[str]) -> Harmonisation:
@@ -87,26 +99,14 @@ def learn(values: Table, covariates: Covariates, site: Sequence[str], person: Se
     sites = tuple(sorted(set(site)))
     index = np.array([sites.index(one) for one in site])
     people = np.unique(np.asarray(person), return_inverse=True)[1]
-    fits = [_fit(values[:, v], covariates, index, people, len(sites)) for v in range(values.shape[1])]
-    gamma_hat, delta_hat, squares, count = (
-        np.stack([getattr(fit, name) for fit in fits], axis=1) for name in ("gamma", "delta", "squares", "count")
-    )
-    between = _between_variance(gamma_hat, count)
+    fit = _fits(values, covariates, index, people, len(sites))
+    between = _between_variance(fit.gamma, fit.count)
     shrunk = [
-        _shrink(gamma_hat[s], delta_hat[s], squares[s], count[s].astype(float), between) for s in range(len(sites))
+        _shrink(fit.gamma[s], fit.delta[s], fit.squares[s], fit.count[s].astype(float), between)
+        for s in range(len(sites))
     ]
     gamma, delta, variance = (np.stack(part) for part in zip(*shrunk, strict=True))
-    return Harmonisation(
-        sites,
-        np.array([fit.intercept for fit in fits]),
-        np.array([fit.sigma for fit in fits]),
-        np.stack([fit.slopes for fit in fits], axis=1),
-        np.array([fit.person_ratio for fit in fits]),
-        gamma,
-        delta,
-        variance,
-        between,
-    )
+    return Harmonisation(sites, fit.intercept, fit.sigma, fit.slopes, fit.person_ratio, gamma, delta, variance, between)
 
 
 def harmonise(
@@ -138,43 +138,69 @@ def harmonise(
     return expected + learnt.sigma * factor * e, added if se is None else np.hypot(added, factor * se)
 
 
-def _fit(
-    y: Float[ndarray, " scan"], covariates: Covariates, site: ndarray, people: ndarray, n_sites: int
-) -> _OneFeature:
-    there = np.isfinite(y)
-    y, site, people = y[there], site[there], people[there]
+def _fits(values: Table, covariates: Covariates, site: ndarray, people: ndarray, n_sites: int) -> _Fit:
+    """Fit every feature; those with values for the same scans share the design, and without repeats the regression too."""
+    finite = np.isfinite(values)
+    alike: dict[bytes, list[int]] = {}
+    for v in range(values.shape[1]):
+        alike.setdefault(finite[:, v].tobytes(), []).append(v)
+    fits: list[_Fit] = []
+    for mine in alike.values():
+        there = finite[:, mine[0]]
+        design = _design(covariates[there], site[there], people[there], n_sites)
+        y = values[np.ix_(there, mine)]
+        ratio = np.array([_person_ratio(design.x, y[:, j], design.people) for j in range(len(mine))])
+        groups = [slice(None)] if not ratio.any() else [slice(j, j + 1) for j in range(len(mine))]
+        fits += [_fit(y[:, group], design, float(ratio[group][0])) for group in groups]
+    back = np.argsort([v for mine in alike.values() for v in mine])
+    return _Fit(*(np.concatenate([getattr(fit, f.name) for fit in fits], axis=-1)[..., back] for f in fields(_Fit)))
+
+
+def _design(covariates: Covariates, site: ndarray, people: ndarray, n_sites: int) -> _Design:
     count = np.bincount(site, minlength=n_sites)
     present = np.flatnonzero(count)
-    x = np.concatenate([(site[:, None] == present).astype(float), covariates[there]], axis=1)
+    x = np.concatenate([(site[:, None] == present).astype(float), covariates], axis=1)
     people = np.unique(people, return_inverse=True)[1]
-    ratio = _person_ratio(x, y, people)
-    scans = np.bincount(people)
+    return _Design(site, people, np.bincount(people), count, present, x)
+
+
+def _fit(y: Float[ndarray, "scan column"], design: _Design, ratio: float) -> _Fit:
+    """Fit features that share design and person ratio."""
+    people, scans, count, present = design.people, design.scans, design.count, design.present
     keep = 1 - 1 / np.sqrt(1 + ratio * scans)
-    effects = np.linalg.lstsq(_less_mean(x, people, scans, keep), _less_mean(y[:, None], people, scans, keep)[:, 0])[0]
-    residual = y - x @ effects
-    own = ratio * scans / (1 + ratio * scans) * np.bincount(people, residual) / scans
-    noise = residual - own[people]
-    sigma = float(np.sqrt(np.mean(_less_mean(residual[:, None], people, scans, keep) ** 2)))
-    intercept = float(count[present] @ effects[: len(present)] / len(y))
-    gamma = np.full(n_sites, np.nan)
+    x, z = (_less_mean(part, people, scans, keep) for part in (design.x, y)) if ratio else (design.x, y)
+    effects = np.linalg.lstsq(x, z)[0]
+    residual = y - design.x @ effects
+    noise, unexplained = residual, residual
+    if ratio:
+        own = (ratio / (1 + ratio * scans))[:, None] * _sums(residual, people, len(scans))
+        noise, unexplained = residual - own[people], _less_mean(residual, people, scans, keep)
+    sigma = np.sqrt(np.mean(unexplained**2, axis=0))
+    intercept = count[present] @ effects[: len(present)] / len(y)
+    gamma = np.full((len(count), y.shape[1]), np.nan)
     gamma[present] = (effects[: len(present)] - intercept) / sigma
-    mean = np.bincount(site, noise / sigma, n_sites) / np.maximum(count, 1)
-    squares = np.bincount(site, (noise / sigma - mean[site]) ** 2, n_sites)
-    delta = np.where(count > 1, squares / np.maximum(count - 1, 1), np.nan)
-    if ratio > 0:  # predicted person effects have taken part of the noise: bring the factors back to a mean of 1
-        several = count > 1
-        pooled = float(np.average(delta[several], weights=count[several] - 1)) if several.any() else 1.0
-    else:
-        pooled = 1.0
-    slopes = effects[len(present) :]
-    return _OneFeature(intercept, sigma, slopes, ratio, gamma, delta / pooled, squares / pooled, count)
+    mean = _sums(noise / sigma, design.site, len(count)) / np.maximum(count, 1)[:, None]
+    squares = _sums((noise / sigma - mean[design.site]) ** 2, design.site, len(count))
+    several = count > 1
+    delta = np.where(several[:, None], squares / np.maximum(count - 1, 1)[:, None], np.nan)
+    pooled = np.ones(y.shape[1])
+    if ratio and several.any():  # predicted person effects have taken part of the noise: back to a mean of 1
+        pooled = np.average(delta[several], axis=0, weights=count[several] - 1)
+    counts = np.repeat(count[:, None], y.shape[1], axis=1)
+    slopes, ratios = effects[len(present) :], np.full(y.shape[1], ratio)
+    return _Fit(intercept, sigma, slopes, ratios, gamma, delta / pooled, squares / pooled, counts)
+
+
+def _sums(x: Float[ndarray, "scan column"], group: ndarray, n: int) -> Float[ndarray, "group column"]:
+    """Sum of the rows of each group."""
+    sums = np.zeros((n, x.shape[1]))
+    np.add.at(sums, group, x)
+    return sums
 
 
 def _less_mean(x: ndarray, people: ndarray, scans: ndarray, share: ndarray) -> ndarray:
     """Quasi-demeaning, x - share of the person's mean: makes a random intercept an ordinary regression."""
-    sums = np.zeros((len(scans), x.shape[1]))
-    np.add.at(sums, people, x)
-    return x - (share / scans)[people, None] * sums[people]
+    return x - (share / scans)[people, None] * _sums(x, people, len(scans))[people]
 
 
 def _person_ratio(x: Float[ndarray, "scan column"], y: Float[ndarray, " scan"], people: ndarray) -> float:
@@ -183,8 +209,7 @@ def _person_ratio(x: Float[ndarray, "scan column"], y: Float[ndarray, " scan"], 
     if scans.max(initial=0) < 2 or len(y) <= x.shape[1] + 1:
         return 0.0
     rows = np.concatenate([x, y[:, None]], axis=1)
-    sums = np.zeros((len(scans), rows.shape[1]))
-    np.add.at(sums, people, rows)
+    sums = _sums(rows, people, len(scans))
     total = rows.T @ rows
     sizes = np.unique(scans)
     of_size = [sums[scans == size].T @ sums[scans == size] for size in sizes]
