@@ -135,10 +135,22 @@ def _units() -> str:
     return "## Units that a sidecar may give\n\n" + _rows(("our unit", "understood"), rows)
 
 
+_REDCAP = """```console
+$ remanent redcap docs/examples/redcap/export.csv docs/examples/redcap/mapping.yaml STUDY
+$ remanent run STUDY OUT
+```
+
+The first command writes the study from a worked example ([export](examples/redcap/export.csv), [mapping](examples/redcap/mapping.yaml))
+and says in one screen what can be used. Rows that cannot be used are written too, so that every later run sets them aside and says so; they
+are listed by line of the export in `STUDY/sourcedata/redcap/problems.tsv`. Scans go to `STUDY/derivatives/`. A newer export is written
+over the older one by the same command: it replaces the tables it wrote before, nothing else. Then `remanent update OUT STUDY`.
+"""
+
+
 def _redcap() -> str:
     before, _, after = (redcap.__doc__ or "").replace("``", "`").partition("::\n\n")
     block, _, after = after.partition("\n\nIn a block")
-    return f"## From a REDCap export\n\n{before}:\n\n```yaml\n{dedent(block)}\n```\n\nIn a block{after}"
+    return f"## From a REDCap export\n\n{_REDCAP}\n{before}:\n\n```yaml\n{dedent(block)}\n```\n\nIn a block{after}"
 
 
 def _rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

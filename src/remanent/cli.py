@@ -16,6 +16,7 @@ DONE, UNUSABLE, WRONG_USAGE, WITH_LOSSES = 0, 1, 2, 3
 _RULE = (
     "derive relapse from ratings by a published rule (relapse/rules.yaml), for a study without relapse in events.tsv"
 )
+CLOSED_PIPE = 128 + 13  # what a shell gives for a program ended by SIGPIPE
 RESEARCH_ONLY = "Research use only. Not a medical device."
 
 
@@ -28,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RemanentError as error:
         print(f"remanent: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    except BrokenPipeError:  # whoever read our output has seen enough (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
     except OSError as error:
         where = error.filename or "a file"
         words = f"cannot read or write {where}: {error.strerror}. Check the disk and your rights."
@@ -55,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("study", type=Path, metavar="STUDY|OUT")
     check.add_argument("--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL")
+    redcap = _command(commands, "redcap", _redcap, "a REDCap export and a mapping file to a study on disk")
+    redcap.add_argument("export", type=Path, metavar="EXPORT", help="CSV, raw codes")
+    redcap.add_argument("mapping", type=Path, metavar="MAPPING", help="YAML; see docs/formats.md")
+    redcap.add_argument("study", type=Path, metavar="STUDY", help="new, or written from REDCap before")
     run = _command(commands, "run", _run, "read, measure, fit, report")
     run.add_argument("study", type=Path, metavar="STUDY")
     run.add_argument("out", type=Path, metavar="OUT")
@@ -140,6 +148,14 @@ def _check(options: argparse.Namespace) -> int:
     return code
 
 
+def _redcap(options: argparse.Namespace) -> int:
+    from remanent.stages.redcap import from_redcap
+
+    text, code = from_redcap(options.export, options.mapping, options.study)
+    _say(text)
+    return code
+
+
 def _run(options: argparse.Namespace) -> int:
     from remanent.stages.run import run
 
@@ -187,7 +203,7 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _say(text: str) -> None:
-    print(text)  # noqa: T201
+    print(text, flush=True)  # noqa: T201
 
 
 def _log(options: argparse.Namespace) -> Callable[..., None]:

@@ -11,8 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remanent._errors import InputError
-from remanent.study.redcap import read_redcap, write_study
+from remanent.cli import main
+from remanent.stages.standing import incomplete_doses
+from remanent.study.bids import read_study
+from remanent.study.redcap import read_redcap
 from remanent.study.tables import read_tables
+from remanent.study.write import write_study
 
 EXPORT = """\
 record_id,redcap_event_name,redcap_repeat_instrument,redcap_repeat_instance,age_years,sex,patient_name,ect_last,hdrs_date,hdrs_total,crp,med_name,med_dose,med_start,med_stop,ect_date,ect_place___1,ect_place___2,demo_complete
@@ -42,7 +46,7 @@ tables:
 def read(folder: Path, export=EXPORT, mapping=MAPPING):
     (folder / "export.csv").write_bytes(export if isinstance(export, bytes) else export.encode())
     (folder / "mapping.yaml").write_bytes(mapping if isinstance(mapping, bytes) else mapping.encode())
-    return read_redcap(folder / "export.csv", folder / "mapping.yaml")
+    return read_redcap(folder / "export.csv", folder / "mapping.yaml")[:2]
 
 
 def test_the_same_tables(tmp_path):
@@ -73,7 +77,7 @@ def test_the_written_study_reads_back_the_same(tmp_path):
         for column in table.spec.column:
             np.testing.assert_array_equal(again[name][column], table[column])
     with pytest.raises(InputError, match="not empty"):
-        write_study(tables, tmp_path / "study")
+        write_study(tables, tmp_path)
 
 
 def test_the_written_study_passes_the_bids_validator(tmp_path):
@@ -136,3 +140,52 @@ def test_anything_is_read_or_an_input_error(tmp_path, export, mapping):
         read(tmp_path, export, mapping)
     except InputError:
         return
+
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "redcap"
+
+
+def test_the_worked_example_of_the_documents(tmp_path, capsys):
+    study = tmp_path / "study"
+    arguments = ["redcap", str(EXAMPLE / "export.csv"), str(EXAMPLE / "mapping.yaml"), str(study)]
+    assert main(arguments) == 3
+    said = capsys.readouterr().out
+    assert "2 of 2 participants can be used" in said
+    assert "export.csv line 13, hdrs_date" in said
+    assert "first admission" not in said + "".join(p.read_text() for p in study.rglob("*") if p.is_file())
+    assert (study / "sourcedata" / "redcap" / "problems.tsv").read_text().count("set_aside") == 1
+    assert main(["check", str(study)]) == 3
+    assert "phenotype/hdrs17.tsv line 9, day" in capsys.readouterr().out
+
+
+def test_the_next_export_replaces_the_tables_and_nothing_else(tmp_path):
+    study = tmp_path / "study"
+    tables, problems = read(tmp_path)
+    write_study(tables, study, problems)
+    scan = study / "derivatives" / "xcp_d" / "scan.tsv"
+    scan.parent.mkdir(parents=True)
+    scan.write_text("kept")
+    fewer = MAPPING.replace("  labs: {columns: {value: crp}, constants: {analyte: crp, unit: mg/dL}}\n", "")
+    write_study(read(tmp_path, EXPORT.replace("2024-03-29,6,", "2024-03-29,9,"), fewer)[0], study)
+    again, _ = read_tables(study)
+    assert again["symptoms"]["value"].tolist() == [26, 9]
+    assert len(again["labs"]) == 0
+    assert scan.read_text() == "kept"
+
+
+def test_rows_that_were_set_aside_are_set_aside_by_every_later_reader(tmp_path):
+    """A dose that is not known must withhold advice in the run, so it may not vanish on the way in."""
+    export = EXPORT.replace("Lithium,900", "Lithium,-900").replace("50,2024-03-02", "50,2.3.24")
+    (tmp_path / "export.csv").write_text(export)
+    (tmp_path / "mapping.yaml").write_text(MAPPING)
+    tables, problems, lost = read_redcap(tmp_path / "export.csv", tmp_path / "mapping.yaml")
+    assert len(tables["medication"]) == 0
+    write_study(tables, tmp_path / "study", problems, lost)
+    study = read_study(tmp_path / "study")
+    out = [(p.file, p.column) for p in study.problems if p.action == "set_aside"]
+    assert sorted(out) == [
+        ("phenotype/hdrs17.tsv", "day"),
+        ("phenotype/medication.tsv", "dose_mg_day"),
+        ("phenotype/medication.tsv", "start_day"),
+    ]
+    assert [p.file for p in incomplete_doses(study)] == ["sub-7"]

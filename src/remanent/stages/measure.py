@@ -1,10 +1,11 @@
 """Participant level: read a study into its record, measure every scan visit that changed. Resumable, and the same whatever the number of workers."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from remanent import __version__
 from remanent._errors import Problem, RemanentError
@@ -50,7 +51,12 @@ class MeasureSummary:
 
 def read(study_root: Path, participants: Sequence[str] = ()) -> Study:
     """Read a study, drugs being those of the drug table."""
-    return read_study(study_root, participants, known_drugs=known, suggest_drug=suggest)
+    return read_study(study_root, participants, **usable_drugs())
+
+
+def usable_drugs() -> Mapping[str, Callable[[str], Any]]:
+    """How the readers tell whether a drug can be turned into exposure, and the nearest one that can."""
+    return {"known_drugs": known, "suggest_drug": suggest}
 
 
 def measure_study(

@@ -22,26 +22,23 @@ it is limited to, ``date`` a field whose date becomes `day` by way of `day_zero`
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from remanent import __version__
 from remanent._errors import InputError, Problem
 from remanent.study import schema
 from remanent.study.examine import examine
-from remanent.study.outputs import table_bytes
 from remanent.study.rules import Context, as_participant
 from remanent.study.schema import INPUT, INSTRUMENTS, TableSpec
 from remanent.study.sidecars import Described
 from remanent.study.table import Table, merged, without_duplicates
 from remanent.study.tables import as_symptoms
 from remanent.study.tsv import sheet_of
+
+Lost = dict[str, list[list[str]]]  # cells by file of the study
 
 _FORM, _EVENT = "redcap_repeat_instrument", "redcap_event_name"
 _NO_DATE = (
@@ -97,8 +94,11 @@ def read_redcap(
     mapping: Path,
     known_drugs: Callable[[str], bool] | None = None,
     suggest_drug: Callable[[str], str | None] | None = None,
-) -> tuple[dict[str, Table], tuple[Problem, ...]]:
+) -> tuple[dict[str, Table], tuple[Problem, ...], Lost]:
     """Read and check a REDCap export, as `remanent.study.tables.read_tables` does a study.
+
+    The third value holds the rows that were set aside, as cells under the columns of each table's specification, so that a
+    study written from the export holds them too and every later run says what is not known of whom.
 
     Raises
     ------
@@ -117,16 +117,18 @@ def read_redcap(
     tables = {"participants": people}
     problems = [*ragged, *_not_named(mapped, records, file), *said]
     parts: dict[str, list[Table]] = {name: [] for name in INPUT}
+    lost: dict[str, list[list[str]]] = {}
     for name in mapped.tables:
         if name != "participants":
-            found, more = _table(mapped, name, records, context, file)
+            found, more, rest = _table(mapped, name, records, context, file)
+            lost[_spec(_canonical(name)).path] = rest
             parts[name if name in INPUT else "symptoms"] += found
             problems += more
     for name in INPUT:
         if name != "participants":
             tables[name], twice = without_duplicates(merged(INPUT[name], parts[name]))
             problems += twice
-    return tables, tuple(problems)
+    return tables, tuple(problems), lost
 
 
 def _mapping(path: Path) -> Mapped:
@@ -143,7 +145,7 @@ def _mapping(path: Path) -> Mapped:
 
 
 def _blocks(name: str, blocks: Any) -> tuple[Block, ...]:
-    spec = _spec(schema.spellings("instrument").get(name.casefold(), name))
+    spec = _spec(_canonical(name))
     found = []
     for given in blocks if isinstance(blocks, list) else [blocks]:
         entry = dict(given)
@@ -156,6 +158,10 @@ def _blocks(name: str, blocks: Any) -> tuple[Block, ...]:
             raise ValueError(f"{name} has no column {', '.join(sorted(strange))}")
         found.append(block)
     return tuple(found)
+
+
+def _canonical(name: str) -> str:
+    return schema.spellings("instrument").get(name.casefold(), name)
 
 
 def _spec(name: str) -> TableSpec:
@@ -216,7 +222,10 @@ def _not_named(mapped: Mapped, records: Sequence[Record], file: str) -> list[Pro
     if not rest:
         return []
     shown = ", ".join(rest[:8]) + (f" and {len(rest) - 8} more" if len(rest) > 8 else "")
-    return [Problem(file, 1, "", f"{len(rest)} fields stand in no mapping and are not read: {shown}.", "used")]
+    words = (
+        "1 field stands in no mapping and is" if len(rest) == 1 else f"{len(rest)} fields stand in no mapping and are"
+    )
+    return [Problem(file, 1, "", f"{words} not read: {shown}.", "used")]
 
 
 def _day_zero(mapped: Mapped, records: Sequence[Record]) -> dict[str, str]:
@@ -272,27 +281,31 @@ def _date(text: str) -> date:
 
 def _table(
     mapped: Mapped, name: str, records: Sequence[Record], context: Context, file: str
-) -> tuple[list[Table], list[Problem]]:
-    """The tables of the blocks of one table of ours, checked."""
-    known = schema.spellings("instrument").get(name.casefold(), name)
+) -> tuple[list[Table], list[Problem], list[list[str]]]:
+    """The tables of the blocks of one table of ours, checked, and the rows that are in none of them."""
+    known = _canonical(name)
     spec = _spec(known)
     header = [column.name for column in spec.columns]
     zero = _day_zero(mapped, records)
-    rows, lines, problems = [], [], []
+    rows, lines, problems, lost = [], [], [], []
     for block in mapped.tables[name]:
         for record in _of(block, records):
             try:
                 cells = _cells(mapped, block, record, zero)
             except ValueError:
                 problems.append(Problem(file, record.line, next(iter(block.dates.values())), _NO_DATE, "set_aside"))
+                undated = _cells(mapped, replace(block, dates={}), record, zero) | dict.fromkeys(block.dates, "undated")
+                lost.append([undated.get(column, "") for column in header])
                 continue
             rows.append([cells.get(column, "") for column in header])
             lines.append(record.line)
     table, said = examine(sheet_of(header, rows, file, lines), file, Described(spec, {}), context)
+    out = set(lines) if table is None else {problem.row for problem in said if problem.action == "set_aside"}
+    lost += [row for row, line in zip(rows, lines, strict=True) if line in out]
     tables = [table] if table is not None else []
     if known in INSTRUMENTS:
         tables = [as_symptoms(table, INSTRUMENTS[known]) for table in tables]
-    return tables, [*problems, *said]
+    return tables, [*problems, *said], lost
 
 
 def _people(mapped: Mapped, records: Sequence[Record], file: str) -> tuple[Table, list[Problem]]:
@@ -312,52 +325,3 @@ def _people(mapped: Mapped, records: Sequence[Record], file: str) -> tuple[Table
     if table is None or not len(table):
         raise InputError(f'No participants in the field "{mapped.participant}"', where=file)
     return table, list(problems)
-
-
-def write_study(tables: Mapping[str, Table], root: Path, name: str = "Study from REDCap") -> None:
-    """Write checked tables as a BIDS study, for `remanent check` and `remanent run`.
-
-    Raises
-    ------
-    InputError
-        `root` holds something, or cannot be written.
-    """
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise InputError("The folder is not empty", where=str(root), why="A study is never mixed with other files")
-    try:
-        _write(tables, root, name)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(root)) from error
-
-
-def _write(tables: Mapping[str, Table], root: Path, name: str) -> None:
-    made_by = {"Name": "Remanent", "Version": __version__, "Description": "From a REDCap export"}
-    description = {"Name": name, "BIDSVersion": "1.10.0", "DatasetType": "raw", "GeneratedBy": [made_by]}
-    root.mkdir(parents=True, exist_ok=True)
-    (root / "dataset_description.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    (root / "README").write_text(
-        f"{name}. Clinical tables only, converted by Remanent {__version__}.\n", encoding="utf-8"
-    )
-    (root / ".bidsignore").write_text("phenotype/\n", encoding="utf-8")
-    for participant in tables["participants"]["participant_id"]:
-        (root / participant).mkdir()
-    for key, table in tables.items():
-        if len(table) and key not in ("sessions", "symptoms"):
-            _write_table(root, table.spec, {column: table[column] for column in table.spec.column})
-    symptoms = tables["symptoms"]
-    for instrument in dict.fromkeys(symptoms["instrument"].tolist()):
-        own = symptoms.select(symptoms["instrument"] == instrument)
-        columns = {"participant_id": own["participant_id"], "day": own["day"], "total": own["value"]}
-        _write_table(root, schema.instrument_spec(INSTRUMENTS[instrument]), columns)
-
-
-def _write_table(root: Path, spec: TableSpec, columns: Mapping[str, np.ndarray]) -> None:
-    finite = {name: _open_ends_missing(values) for name, values in columns.items()}
-    path = root / spec.path
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(table_bytes(spec, finite))
-    path.with_suffix(".json").write_text(json.dumps(schema.sidecar(spec), indent=2) + "\n", encoding="utf-8")
-
-
-def _open_ends_missing(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isinf(values), np.nan, values) if values.dtype.kind == "f" else values
