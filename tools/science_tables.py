@@ -13,7 +13,18 @@ from remanent.plan.decide import shipped_thresholds
 
 PAGE = Path(__file__).parents[1] / "docs" / "science.md"
 COMPONENTS = {"f": "function", "s": "structure", "e": "ECT trace", "w": "withdrawal"}
-GROUPS = {"dynamics": "", "symptom": " of a rating scale", "feature": " of a feature"}
+GROUPS = {
+    "dynamics": "",
+    "class": " of a drug class",
+    "placement": " of a placement",
+    "set_point": " on the level of structure",
+    "eta_x": " on the hazard of relapse",
+    "reserve": "",
+    "dropout": "",
+    "period": " of the hazard of relapse",
+    "symptom": " of a rating scale",
+    "feature": " of a feature",
+}
 
 
 def markdown(heads: str, rows: Iterator[tuple[str, ...]]) -> str:

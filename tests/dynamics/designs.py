@@ -7,13 +7,17 @@ from remanent.dynamics.filter import Grid
 from remanent.dynamics.model import Params
 
 INDICATORS, PATIENTS, STEPS = 3, 4, 14
+CLASSES, PLACEMENTS, COVARIATES, RISKS, LATER = 3, 2, 2, 1, 2
 
 
 def random_params(rng: np.random.Generator, **changes: object) -> Params:
     each = {k: rng.normal(size=INDICATORS) for k in ("mu", "l_f", "l_s", "l_e", "l_w")}
     values = {
         "k_f": 1 / 14, "r": 1 / 90, "c": 0.006, "a": 0.012, "p": 0.5, "sd_p": 0.2, "mu_gs": 0.3, "sd_gs": 0.15, "sd_gf": 0.3,
-        "sig_f": 0.05, "sig_s": 0.015, "b": np.array([0.1, -0.2]), "omega": 0.3, "tau_w": 10.0, "tau_e": 60.0, "h0": 0.02,
+        "sig_f": 0.05, "sig_s": 0.015, "b": np.array([0.1, -0.2, 0.15]), "omega": 0.3, "tau_w": 10.0, "tau_e": 60.0, "h0": 0.02,
+        "rho": rng.uniform(0.5, 1.5, CLASSES), "alpha": rng.uniform(0.5, 1.5, CLASSES), "ect_f": rng.uniform(0.5, 1.5, PLACEMENTS),
+        "ect_s": rng.uniform(0.5, 1.5, PLACEMENTS), "ect_e": rng.uniform(0.5, 1.5, PLACEMENTS), "lam": 0.3, "sd_b": 0.4,
+        "set_point": rng.normal(0, 0.3, COVARIATES), "eta_x": rng.normal(0, 0.3, RISKS), "period": rng.uniform(0.4, 0.9, LATER), "hd0": 0.01, "eta_d": 0.7,
         "eta_f": 2.0, "sd_mu": rng.uniform(0.2, 1, INDICATORS), "sigma": rng.uniform(0.2, 0.6, INDICATORS), **each,
     }  # fmt: skip
     return Params(**{k: jnp.asarray(v, float) for k, v in {**values, **changes}.items()})
@@ -25,22 +29,28 @@ def random_grid(
     shape = (steps, patients)
     dt = rng.choice([0.0, 0.3, 1.0, 7.0, 45.0], size=shape)
     dt[0] = 0.0
-    relapse = np.zeros(shape)
+    relapse, dropout = np.zeros(shape), np.zeros(shape)
     relapse[-1] = hazard * (rng.random(patients) < 0.5)
+    dropout[-1] = hazard * (1 - relapse[-1]) * (rng.random(patients) < 0.5)
     values = Grid(
         day=np.cumsum(dt, 0),
         dt=dt,
-        dose=rng.uniform(0, 1.5, shape),
-        held=np.repeat(rng.uniform(0, 1, (1, shape[1])), shape[0], 0),
+        dose=rng.uniform(0, 0.7, (CLASSES, *shape)),
+        held=rng.uniform(0, 0.5, (CLASSES, patients)),
         lost=rng.uniform(0, 0.3, shape) * (rng.random(shape) < 0.3),
-        stress=rng.normal(size=(2, *shape)),
-        ect=rng.choice([0, 0.25], size=shape),
+        stress=rng.normal(size=(3, *shape)),
+        ect=rng.choice([0, 0.25], size=(PLACEMENTS, *shape)),
         at_risk=hazard * dt / 2,
+        period=rng.dirichlet(np.ones(LATER + 1), shape).transpose(2, 0, 1)[:LATER],
         relapse=relapse,
+        dropout=dropout,
         observed=(rng.random(shape) < 0.7).astype(float),
         indicator=rng.integers(0, INDICATORS, shape),
         value=rng.normal(size=shape),
         se2=rng.uniform(0, 0.1, shape),
+        tether=rng.normal(size=(COVARIATES, patients)),
+        risk=rng.normal(size=(RISKS, patients)),
+        reserve=rng.normal(size=patients),
     )
     return Grid(*map(jnp.asarray, values))
 
@@ -58,12 +68,35 @@ def subdivide(grid: Grid, parts: int) -> Grid:
         out[..., parts - 1 :: parts, :] = last * v
         return out
 
-    spread = {name: np.repeat(getattr(g, name), parts, axis=-2) for name in ("dose", "held", "stress")}
+    spread = {name: np.repeat(getattr(g, name), parts, axis=-2) for name in ("dose", "stress", "period")}
     length = np.repeat(g.dt / parts, parts, axis=0)
     half = np.where(np.repeat(inside, parts, axis=0), length / 2, 0.0)
     at_risk = half + np.vstack([half[1:], np.zeros_like(half[:1])])
     lost = np.repeat(g.lost / parts, parts, axis=0)
     end_of = {
-        name: finer(getattr(g, name)) for name in ("day", "ect", "relapse", "observed", "indicator", "value", "se2")
+        name: finer(getattr(g, name))
+        for name in ("day", "ect", "relapse", "dropout", "observed", "indicator", "value", "se2")
     }
-    return Grid(dt=length, at_risk=at_risk, lost=lost, **spread, **end_of)
+    people = {name: getattr(g, name) for name in ("held", "tether", "risk", "reserve")}
+    return Grid(dt=length, at_risk=at_risk, lost=lost, **spread, **end_of, **people)
+
+
+PER_PATIENT = ("held", "tether", "risk", "reserve")
+
+
+def padded_grid(grid: Grid, steps: int, patients: int) -> Grid:
+    """The same with that many more steps and patients, every switch off."""
+    more = {
+        name: [
+            *[(0, 0)] * (v.ndim - 1 - (name not in PER_PATIENT)),
+            *[(0, steps)] * (name not in PER_PATIENT),
+            (0, patients),
+        ]
+        for name, v in grid._asdict().items()
+    }
+    return Grid(**{name: jnp.pad(v, more[name]) for name, v in grid._asdict().items()})
+
+
+def first_steps(grid: Grid, steps: int) -> Grid:
+    """The first so many steps."""
+    return Grid(**{name: v if name in PER_PATIENT else v[..., :steps, :] for name, v in grid._asdict().items()})

@@ -13,7 +13,7 @@ import joint_model
 import numpy as np
 import peer
 import synthetic
-from designs import subdivide
+from designs import first_steps, subdivide
 from oracles import twin
 from sampling import by_importance, by_particles
 from synthetic import Cohort, simulate_cohort, true_params
@@ -44,7 +44,7 @@ def known_cohort(hazard: Mapping[str, float], seed: int = 2) -> tuple[Cohort, Pa
 
 def _alone(cohort: Cohort, i: int) -> Grid:
     """All lanes, without the padded steps of lane i."""
-    return Grid(*(v[..., : cohort.timeline.steps[i], :] for v in cohort.timeline.grid))
+    return first_steps(cohort.timeline.grid, int(cohort.timeline.steps[i]))
 
 
 def hazard_against_importance(hazard: Mapping[str, float], patients: int, draws: int) -> Figures:

@@ -102,11 +102,21 @@ def by_filter(x: Parameters, data: Data) -> jax.Array:
     sex = jnp.broadcast_to(data.sex[None], data.dt.shape)
     weight, at_event = _hazard(x, data)
     grid = Grid(
-        day=zero, dt=data.dt, dose=one / _K, held=zero, lost=zero, ect=data.first + x["lambda"] * one * data.dt, at_risk=weight, relapse=data.event,
-        stress=-jnp.stack([data.first, data.first * sex, one, one * sex]) / _K, observed=data.observed, indicator=zero.astype(int),
-        value=data.value, se2=zero,
+        day=zero, dt=data.dt, dose=one[None] / _K, held=zero[:1], lost=zero, ect=(data.first + x["lambda"] * one * data.dt)[None], at_risk=weight,
+        relapse=data.event,
+        stress=_fixed_effects(x, data, sex), observed=data.observed, indicator=zero.astype(int),
+        value=data.value, se2=zero, period=zero[None, :0][:0], dropout=zero, tether=zero[:0], risk=zero[:0], reserve=zero[0],
     )  # fmt: skip
     return log_likelihood(_params(x), grid) + at_event
+
+
+def _fixed_effects(x: Parameters, data: Data, sex: jax.Array) -> jax.Array:
+    """Their sum as one stressor with coefficient 1 (it acts through a sensitivity that is 1 for everybody), and two that are not used."""
+    one = 1.0 - data.first
+    mean_gain = jnp.stack([1.0, 0.0, x["lambda"], 0.0])  # the filter's mean gain of function is 1
+    design = jnp.stack([data.first, data.first * sex, one, one * sex])
+    sum_ = ((x["beta"] - mean_gain)[:, None, None] * design).sum(0)
+    return -jnp.stack([sum_, 0 * sum_, 0 * sum_]) / _K
 
 
 def by_quadrature(x: Parameters, data: Data) -> jax.Array:
@@ -154,12 +164,10 @@ def _covariance(x: Parameters) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def _params(x: Parameters) -> Params:
-    mean_gain = jnp.stack([1.0, 0.0, x["lambda"], 0.0])  # the filter's mean gain of function is 1
-    fixed = x["beta"] - mean_gain
     zero, each = jnp.asarray(0.0), jnp.zeros(1)
     return Params(
         k_f=jnp.asarray(_K), r=jnp.asarray(1.0), c=zero, a=zero, p=zero, sd_p=jnp.exp(x["log_slope"]), mu_gs=zero, sd_gs=jnp.asarray(_TINY),
-        sd_gf=jnp.exp(x["log_intercept"]), sig_f=jnp.asarray(_TINY), sig_s=jnp.asarray(_TINY), b=fixed, omega=zero, tau_w=jnp.asarray(1.0),
+        sd_gf=jnp.exp(x["log_intercept"]), sig_f=jnp.asarray(_TINY), sig_s=jnp.asarray(_TINY), b=jnp.array([1.0, 0.0, 0.0]), omega=zero, tau_w=jnp.asarray(1.0),
         tau_e=jnp.asarray(1.0), h0=jnp.asarray(1.0), eta_f=-x["alpha"], mu=each, sd_mu=each + _TINY, l_f=each + 1, l_s=each, l_e=each,
         l_w=each, sigma=jnp.exp(x["log_sigma"])[None],
     )  # fmt: skip

@@ -13,7 +13,7 @@ import scipy.linalg
 from remanent.dynamics.filter import START_SD, Grid
 from remanent.dynamics.model import Params
 
-EFFECTS = 5  # f, s, p_i, g_f,i, g_s,i stand before the patient's own levels of the indicators
+EFFECTS = 6  # f, s, p_i, g_f,i, g_s,i, q_i stand before the patient's own levels of the indicators
 
 
 class Step(NamedTuple):
@@ -30,9 +30,9 @@ def plain(params: Params, grid: Grid) -> tuple[Params, Grid]:
     return jax.tree.map(np.asarray, params), jax.tree.map(np.asarray, grid)
 
 
-def start(p: Params) -> tuple[np.ndarray, np.ndarray]:
-    mean = np.concatenate([[0, 0, p.p, 1, p.mu_gs], np.zeros(len(p.mu))])
-    sd = np.concatenate([[START_SD, START_SD, p.sd_p, p.sd_gf, p.sd_gs], p.sd_mu])
+def start(p: Params, g: Grid, i: int) -> tuple[np.ndarray, np.ndarray]:
+    mean = np.concatenate([[0, 0, p.p, 1, p.mu_gs, np.exp(-p.lam * g.reserve[i])], np.zeros(len(p.mu))])
+    sd = np.concatenate([[START_SD, START_SD, p.sd_p, p.sd_gf, p.sd_gs, p.sd_b], p.sd_mu])
     return mean, np.diag(sd**2)
 
 
@@ -40,7 +40,11 @@ def steps_of(p: Params, g: Grid, i: int) -> list[Step]:
     """Every step of patient i by matrix exponentials (Van Loan)."""
     out, w, e = [], 0.0, 0.0
     for t in range(g.dt.shape[0]):
-        dt, share, j = float(g.dt[t, i]), float(g.ect[t, i]), int(g.indicator[t, i])
+        dt, share, j = (
+            float(g.dt[t, i]),
+            sum(m * n for m, n in zip(p.ect_e, g.ect[:, t, i], strict=True)),
+            int(g.indicator[t, i]),
+        )
         kept = (1 - np.exp(-dt / p.tau_w)) / (dt / p.tau_w) if dt else 1.0
         w, e = w * np.exp(-dt / p.tau_w) + p.omega * g.lost[t, i] * kept, e * np.exp(-dt / p.tau_e) + share
         read = np.zeros(EFFECTS + len(p.mu))
@@ -51,19 +55,21 @@ def steps_of(p: Params, g: Grid, i: int) -> list[Step]:
 
 def _move(p: Params, g: Grid, t: int, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     size = EFFECTS + len(p.mu)
-    kappa, dt = p.c + p.a * g.dose[t, i], float(g.dt[t, i])
+    kappa, dt = p.c + p.a * np.einsum("k,k", p.alpha, g.dose[:, t, i]), float(g.dt[t, i])
     drift = np.array([[-p.k_f, p.k_f], [kappa, -(kappa + p.r)]])
     van_loan = np.zeros((4, 4))
     van_loan[:2, :2], van_loan[:2, 2:], van_loan[2:, 2:] = -drift, np.diag([p.sig_f**2, p.sig_s**2]), drift.T
     e = scipy.linalg.expm(van_loan * dt)
-    phi, integral = e[2:, 2:].T, np.zeros((3, 3))
-    integral[:2, :2], integral[0, 2] = drift, 1.0
-    push = scipy.linalg.expm(integral * dt)[:2, 2] * p.k_f
+    phi, integral = e[2:, 2:].T, np.zeros((4, 4))
+    integral[:2, :2], integral[0, 2], integral[1, 3] = drift, p.k_f, p.r
+    inputs = scipy.linalg.expm(integral * dt)[:2, 2:]  # constant inputs to f's target and to the level of s
+    crp, sleep, talk = g.stress[:, t, i]
     move = np.eye(size)
-    move[:2, :2], move[:2, 2] = phi, push * (g.dose[t, i] - g.held[t, i])
-    move[0, 3] = move[1, 4] = g.ect[t, i]
+    move[:2, :2], move[:2, 2] = phi, inputs[:, 0] * np.einsum("k,k", p.rho, g.dose[:, t, i] - g.held[:, i])
+    move[:2, 5] = -inputs[:, 0] * (p.b[0] * crp + p.b[1] * sleep)
+    move[0, 3], move[1, 4] = np.einsum("q,q", p.ect_f, g.ect[:, t, i]), np.einsum("q,q", p.ect_s, g.ect[:, t, i])
     offset, noise = np.zeros(size), np.zeros((size, size))
-    offset[:2] = -push * (p.b @ g.stress[:, t, i])
+    offset[:2] = inputs @ [-p.b[2] * talk, np.einsum("x,x", p.set_point, g.tether[:, i])]
     noise[:2, :2] = phi @ e[:2, 2:]
     return move, offset, noise
 
@@ -89,7 +95,7 @@ def joint_gaussian(params: Params, grid: Grid, i: int) -> States:
     """Law of all states of patient i given the observations, and the log density of these; the hazard is left out."""
     p, g = plain(params, grid)
     path = steps_of(p, g, i)
-    mean, cov = start(p)
+    mean, cov = start(p, g, i)
     size, steps = mean.size, len(path)
     means, joint = [], np.zeros((steps * size, steps * size))
     for t, step in enumerate(path):
@@ -125,12 +131,12 @@ class Twin(NamedTuple):
 def twin(params: Params, grid: Grid, i: int) -> Twin:
     """Filter patient i with whole matrices."""
     p, g = plain(params, grid)
-    mean, cov = start(p)
+    mean, cov = start(p, g, i)
     total, means, sds = 0.0, [], []
     for t, step in enumerate(steps_of(p, g, i)):
         mean, cov = step.move @ mean + step.offset, step.move @ cov @ step.move.T + step.noise
-        if g.at_risk[t, i] > 0 or g.relapse[t, i] > 0:
-            log_z, tilted_mean, tilted_var = _tilted(p, mean[0], cov[0, 0], g.at_risk[t, i], g.relapse[t, i])
+        if g.at_risk[t, i] > 0 or g.relapse[t, i] + g.dropout[t, i] > 0:
+            log_z, tilted_mean, tilted_var = _tilted(p, g, t, i, (mean[0], cov[0, 0]))
             gain = cov[:, 0] / cov[0, 0]
             mean, cov = mean + gain * (tilted_mean - mean[0]), cov + np.outer(gain, gain) * (tilted_var - cov[0, 0])
             total += log_z
@@ -145,11 +151,20 @@ def twin(params: Params, grid: Grid, i: int) -> Twin:
     return Twin(total, mean, cov, np.array(means), np.array(sds))
 
 
-def _tilted(p: Params, mean: float, var: float, weight: float, event: float) -> tuple[float, float, float]:
+def _tilted(p: Params, g: Grid, t: int, i: int, law: tuple[float, float]) -> tuple[float, float, float]:
     nodes, weights = np.polynomial.hermite.hermgauss(9)
-    f = mean + np.sqrt(2 * var) * nodes
-    hazard = p.h0 * np.exp(-p.eta_f * f)
-    w = weights / np.sqrt(np.pi) * np.exp(-weight * hazard) * hazard**event
+    f = law[0] + np.sqrt(2 * law[1]) * nodes
+    relapse, dropout = hazards_at(p, g, t, i, f)
+    w = weights / np.sqrt(np.pi) * np.exp(-g.at_risk[t, i] * (relapse + dropout))
+    w = w * relapse ** g.relapse[t, i] * dropout ** g.dropout[t, i]
     z = w.sum()
     m = (w * f).sum() / z
     return float(np.log(z)), float(m), float((w * (f - m) ** 2).sum() / z)
+
+
+def hazards_at(p: Params, g: Grid, t: int, i: int, f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hazards of relapse and of dropout in step t of patient i, at each value of f."""
+    share = g.period[:, t, i]
+    base = p.h0 * ((1 - share.sum()) + np.einsum("k,k", share, np.broadcast_to(p.period, share.shape)))
+    base = base * np.exp(np.einsum("x,x", np.broadcast_to(p.eta_x, g.risk[:, i].shape), g.risk[:, i]))
+    return base * np.exp(-p.eta_f * f), p.hd0 * np.exp(-p.eta_d * f)

@@ -21,9 +21,11 @@ def random_study(patients: int, rng: np.random.Generator) -> tuple[Params, Grid]
     dt[0] = 0.0
     after = np.vstack([dt[INDICATORS:], np.zeros((INDICATORS, patients))])
     grid = Grid(
-        day=np.cumsum(dt, 0), dt=dt, dose=np.repeat(rng.uniform(0, 1.2, (VISITS, patients)), INDICATORS, 0), held=zero, lost=zero,
-        stress=np.zeros((2, *shape)), ect=(np.arange(steps) == INDICATORS)[:, None] * np.ones(shape), at_risk=(dt + after) / 2 * at_visit,
-        relapse=zero, observed=(rng.random(shape) < 0.85).astype(float), indicator=np.tile(np.arange(INDICATORS)[:, None], (VISITS, patients)),
+        day=np.cumsum(dt, 0), dt=dt, dose=np.repeat(rng.uniform(0, 1.2, (VISITS, patients)), INDICATORS, 0)[None], held=np.zeros((1, patients)),
+        lost=zero, stress=np.zeros((3, *shape)), ect=((np.arange(steps) == INDICATORS)[:, None] * np.ones(shape))[None], at_risk=(dt + after) / 2 * at_visit,
+        relapse=zero, dropout=zero, period=np.zeros((0, *shape)),
+        tether=np.zeros((0, patients)), risk=np.zeros((0, patients)),
+        reserve=np.zeros(patients), observed=(rng.random(shape) < 0.85).astype(float), indicator=np.tile(np.arange(INDICATORS)[:, None], (VISITS, patients)),
         value=rng.normal(size=shape), se2=zero + 0.01,
     )  # fmt: skip
     each = jnp.ones(INDICATORS)
@@ -32,7 +34,7 @@ def random_study(patients: int, rng: np.random.Generator) -> tuple[Params, Grid]
         "sig_f": 0.05, "sig_s": 0.015, "omega": 0.0, "tau_w": 10.0, "tau_e": 60.0, "h0": 0.004, "eta_f": 2.0,
     }  # fmt: skip
     params = Params(
-        **{k: jnp.asarray(v) for k, v in numbers.items()}, b=jnp.zeros(2), mu=0 * each, sd_mu=0.7 * each,
+        **{k: jnp.asarray(v) for k, v in numbers.items()}, b=jnp.zeros(3), mu=0 * each, sd_mu=0.7 * each,
         l_f=jnp.linspace(-1, 1, INDICATORS), l_s=jnp.linspace(1, -0.5, INDICATORS), l_e=0 * each, l_w=0 * each, sigma=0.4 * each,
     )  # fmt: skip
     return params, Grid(*map(jnp.asarray, grid))
@@ -48,7 +50,7 @@ def textbook(params: Params, grid: Grid) -> jax.Array:
     def by_visit(v: jax.Array) -> jax.Array:
         return jnp.moveaxis(v.reshape(VISITS, INDICATORS, -1), -1, 0)
 
-    moves = (by_visit(v)[:, :, 0] for v in (grid.dt, grid.dose, grid.ect))
+    moves = (by_visit(v)[:, :, 0] for v in (grid.dt, grid.dose[0], grid.ect[0]))
     return jax.vmap(lambda *one: _one_patient(params, *one))(
         *moves, *map(by_visit, (grid.observed, grid.value, grid.se2))
     )

@@ -7,7 +7,7 @@ bootstrap particle filter over f, s and the gains; only a patient's own level of
 from typing import NamedTuple
 
 import numpy as np
-from oracles import EFFECTS, joint_gaussian, plain, start, steps_of
+from oracles import EFFECTS, hazards_at, joint_gaussian, plain, start, steps_of
 from scipy.special import logsumexp
 
 from remanent.dynamics.filter import Grid
@@ -27,14 +27,13 @@ def by_importance(params: Params, grid: Grid, i: int, draws: int, rng: np.random
     p, g = plain(params, grid)
     steps = int(g.dt.shape[0])
     states = joint_gaussian(params, grid, i)
-    risky = np.flatnonzero((g.at_risk[:, i] > 0) | (g.relapse[:, i] > 0))
+    risky = np.flatnonzero((g.at_risk[:, i] > 0) | (g.relapse[:, i] + g.dropout[:, i] > 0))
     width = states.mean.size // steps
     at = np.concatenate([risky * width, [(steps - 1) * width, (steps - 1) * width + 1]])
     variance, directions = np.linalg.eigh(states.cov[np.ix_(at, at)])
     root = directions * np.sqrt(np.maximum(variance, 0.0))
     drawn = states.mean[at] + rng.standard_normal((draws, at.size)) @ root.T
-    log_hazard = np.log(p.h0) - p.eta_f * drawn[:, :-2]
-    log_weight = log_hazard @ g.relapse[risky, i] - np.exp(log_hazard) @ g.at_risk[risky, i]
+    log_weight = sum(_log_events(p, g, t, i, drawn[:, k]) for k, t in enumerate(risky))
     weight = np.exp(log_weight - logsumexp(log_weight))
     mean = weight @ drawn[:, -2:]
     sd = np.sqrt(weight @ (drawn[:, -2:] - mean) ** 2)
@@ -44,7 +43,7 @@ def by_importance(params: Params, grid: Grid, i: int, draws: int, rng: np.random
 
 def by_particles(params: Params, grid: Grid, i: int, particles: int, rng: np.random.Generator) -> Sampled:
     p, g = plain(params, grid)
-    mean, cov = start(p)
+    mean, cov = start(p, g, i)
     moving = np.sqrt(np.diag(cov))[:EFFECTS, None] * rng.standard_normal((EFFECTS, particles))
     x = np.vstack([mean[:EFFECTS, None] + moving, np.zeros((len(p.mu), particles))])
     own_var = np.diag(cov)[
@@ -54,8 +53,7 @@ def by_particles(params: Params, grid: Grid, i: int, particles: int, rng: np.ran
     for t, step in enumerate(steps_of(p, g, i)):
         noise = np.linalg.cholesky(step.noise[:2, :2] + 1e-18 * np.eye(2)) @ rng.standard_normal((2, particles))
         x[:2] = step.move[:2, :EFFECTS] @ x[:EFFECTS] + step.offset[:2, None] + noise
-        log_hazard = np.log(p.h0) - p.eta_f * x[0]
-        log_w = log_w + g.relapse[t, i] * log_hazard - g.at_risk[t, i] * np.exp(log_hazard)
+        log_w = log_w + _log_events(p, g, t, i, x[0])
         if g.observed[t, i] > 0:
             j = g.indicator[t, i]
             var = g.se2[t, i] + p.sigma[j] ** 2 + own_var[j]
@@ -73,3 +71,10 @@ def by_particles(params: Params, grid: Grid, i: int, particles: int, rng: np.ran
             x = x[:, np.minimum(np.searchsorted(np.cumsum(w), edges), particles - 1)]
             log_w = np.full(particles, -np.log(particles))
     return Sampled(float(total), np.nan, np.array(means), np.array(sds))
+
+
+def _log_events(p: Params, g: Grid, t: int, i: int, f: np.ndarray) -> np.ndarray:
+    """Log density of what happened in one step, survival included, given f."""
+    relapse, dropout = hazards_at(p, g, t, i, f)
+    events = g.relapse[t, i] * np.log(relapse) + g.dropout[t, i] * np.log(dropout if p.hd0 > 0 else 1.0)
+    return events - g.at_risk[t, i] * (relapse + dropout)

@@ -9,13 +9,15 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from designs import padded_grid
 
-from remanent.dynamics.filter import Grid
+from remanent.dynamics.design import Design, choose_design
 from remanent.dynamics.grid import TimeLine, build_timeline
-from remanent.dynamics.indicators import Indicators, choose_indicators
+from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.model import Params
 from remanent.dynamics.priors import Layout, layout
-from remanent.study.panel import Doses, Long, Panel
+from remanent.dynamics.steps import Grid
+from remanent.study.panel import ABOUT_PEOPLE, Doses, Long, Panel
 from remanent.treatment.exposure import DoseHistory, exposure
 
 TRUTH = {
@@ -35,21 +37,26 @@ class Cohort(NamedTuple):
     """A simulated cohort as the engine sees it, and the truth it does not."""
 
     panel: Panel
-    indicators: Indicators
+    design: Design
     timeline: TimeLine
     layout: Layout
     truth: dict
+
+    @property
+    def indicators(self) -> Indicators:
+        return self.design.indicators
 
 
 def simulate_cohort(rng: np.random.Generator, patients: int, *, steps: int = 128, **design: object) -> Cohort:
     """Padded to `steps`, so that one compiled program serves many cohorts."""
     panel, truth = simulate_panel(rng, patients, **design)
-    indicators = choose_indicators(panel)
-    line = build_timeline(panel, indicators)
-    more = (0, steps - line.grid.dt.shape[0])
-    padded = Grid(*(np.pad(v, [(0, 0)] * (v.ndim - 2) + [more, (0, 0)]) for v in line.grid))
+    chosen = choose_design(panel)
+    # A class of drugs even where nobody takes one: the same program serves.
+    chosen = replace(chosen, classes=("snri",), class_weight=(1.0,))
+    line = build_timeline(panel, chosen)
+    padded = Grid(*map(np.array, padded_grid(line.grid, steps - line.grid.dt.shape[0], 0)))
     padded.day[line.grid.day.shape[0] :] = np.nan
-    return Cohort(panel, indicators, replace(line, grid=padded), layout(indicators), truth)
+    return Cohort(panel, chosen, replace(line, grid=padded), layout(chosen), truth)
 
 
 def true_params(cohort: Cohort, **changes: float) -> Params:
@@ -59,7 +66,7 @@ def true_params(cohort: Cohort, **changes: float) -> Params:
     loads = np.array([(-0.6, 0.0), *FEATURES.values()])
     noise = np.sqrt(np.array([0.12**2, *[0.4**2 - 0.2**2] * len(FEATURES)]))
     zero = np.zeros(len(scale))
-    values = {**TRUTH, "b": np.zeros(2), "omega": 0.0, "tau_w": 10.0, "tau_e": 60.0}
+    values = {**TRUTH, "b": np.zeros(3), "omega": 0.0, "tau_w": 10.0, "tau_e": 60.0}
     per = {"mu": (unit * scale * np.array([1.0, *np.zeros(len(FEATURES))]) - centre) / scale}
     per |= {"sd_mu": np.array([0.2, *np.ones(len(FEATURES))]) * unit, "sigma": noise * unit}
     per |= {"l_f": loads[:, 0] * unit, "l_s": loads[:, 1] * unit, "l_e": zero, "l_w": zero}
@@ -170,6 +177,7 @@ def _panel(
         tuple(f"sub-{i:03d}" for i in range(n)), ("mdd",) * n, symptoms, features, empty, empty, empty, empty, doses,
         np.repeat(np.arange(n), ect.size), np.tile(ect, n), np.full(n * ect.size, "RUL", object),
         np.full(n, -25.0), end, end if events else np.full(n, np.nan), relapsed if events else np.zeros(n, bool),
+        np.zeros(n, bool), {name: np.full(n, np.nan) for name in ABOUT_PEOPLE},
     )  # fmt: skip
 
 

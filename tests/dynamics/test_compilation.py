@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 from synthetic import Cohort, simulate_cohort
 
 from remanent.dynamics.compare import compare
-from remanent.dynamics.forecast import Outlook, draw_today, roll_forward
+from remanent.dynamics.forecast import draw_today, roll_forward
+from remanent.dynamics.grid import look_ahead
 from remanent.dynamics.infer import Fit, Posterior, fit
 from remanent.dynamics.priors import MECHANISMS, SWITCHES
 from remanent.dynamics.states import posterior_states
+from remanent.treatment.drugs import CLASSES
 
 
 @pytest.fixture
@@ -51,10 +54,13 @@ def test_states_and_forecast_of_another_patient_compile_nothing(compilations):
     def everything(one: Cohort) -> None:
         rng, grid = np.random.default_rng(0), one.timeline.grid
         lanes = grid.dt.shape[1]
+        everybody = {"lanes": np.arange(lanes), "today": np.zeros(lanes), "held": np.zeros((len(CLASSES), lanes))}
+        everybody["stress_today"] = np.zeros((2, lanes))
         posterior_states(prior_posterior(one), grid, np.full(4, 0.25), 2, rng)
         today = draw_today(one.layout, rng.standard_normal((2, one.layout.size)), SWITCHES[3], grid, rng)
         for level in (0.0, 1.0):
-            outlook = Outlook(np.full(26, 7.0), np.full((26, lanes), level), np.zeros(lanes), np.zeros((2, lanes)))
+            given = np.full((len(CLASSES), 26, lanes), level)
+            outlook = look_ahead(replace(one.timeline, **everybody), given, np.arange(27) * 7.0)
             ahead = roll_forward(one.layout, SWITCHES[3], today, outlook)
         assert np.isfinite(ahead.survival).all()
 

@@ -5,19 +5,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from designs import PATIENTS, STEPS, random_grid, random_params
+from designs import PATIENTS, STEPS, padded_grid, random_grid, random_params
 from jax.flatten_util import ravel_pytree
 from oracles import joint_gaussian, twin
 from peer import random_study, textbook, without_hazard
 
 from remanent.dynamics import filter as recursions
+from remanent.dynamics import hazard
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import Grid
+from remanent.dynamics.hazard import Hazards
+from remanent.dynamics.steps import Grid
 
-log_likelihood, last_state, smooth, replicate, tilted_moments = (
-    compiled(getattr(recursions, name))
-    for name in ("log_likelihood", "last_state", "smooth", "replicate", "tilted_moments")
+log_likelihood, last_state, smooth, replicate = (
+    compiled(getattr(recursions, name)) for name in ("log_likelihood", "last_state", "smooth", "replicate")
 )
+tilted_moments, relapse_share = compiled(hazard.tilted_moments), compiled(hazard.relapse_share)
 _gradient = compiled(jax.grad(lambda params, grid: recursions.log_likelihood(params, grid).sum()))
 
 
@@ -78,8 +80,7 @@ def test_last_smoothed_state_is_the_last_filtered_state():
 def test_padding_changes_nothing():
     rng = np.random.default_rng(2)
     params, grid = random_params(rng), random_grid(rng, hazard=True)
-    more = ((0, 5), (0, 2))
-    padded = Grid(*(jnp.pad(v, more if v.ndim == 2 else ((0, 0), *more)) for v in grid))
+    padded = padded_grid(grid, 5, 2)
     found = log_likelihood(params, padded)
     np.testing.assert_allclose(found[:PATIENTS], log_likelihood(params, grid), atol=1e-11)
     np.testing.assert_array_equal(found[PATIENTS:], 0.0)
@@ -89,9 +90,9 @@ def test_a_function_that_does_not_matter_gives_the_exponential_law():
     """With eta_f = 0, surviving T days has probability exp(-h0 T)."""
     rng = np.random.default_rng(0)
     grid = random_grid(rng)
-    grid = grid._replace(at_risk=grid.dt, observed=jnp.zeros_like(grid.dt))
-    log_survival = log_likelihood(random_params(rng, eta_f=0.0), grid)
-    np.testing.assert_allclose(log_survival, -0.02 * grid.dt.sum(0), rtol=1e-12)
+    grid = grid._replace(at_risk=grid.dt, observed=jnp.zeros_like(grid.dt), period=grid.period * 0, risk=grid.risk * 0)
+    log_survival = log_likelihood(random_params(rng, eta_f=0.0, eta_d=0.0), grid)
+    np.testing.assert_allclose(log_survival, -(0.02 + 0.01) * grid.dt.sum(0), rtol=1e-12)
 
 
 def test_replicated_observations_have_the_law_of_the_joint_gaussian():
@@ -108,15 +109,28 @@ def test_replicated_observations_have_the_law_of_the_joint_gaussian():
         assert scipy.stats.kstest(distance, scipy.stats.chi2(float(grid.observed[:, i].sum())).cdf).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("event", [0.0, 1.0])
-def test_tilted_moments_against_quadrature(event):
-    mean, var, weight, h0, eta = 0.4, 0.09, 21.0, 0.02, 2.0
+@pytest.mark.parametrize("events", [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)], ids=["none", "relapse", "dropout"])
+def test_tilted_moments_against_quadrature(events):
+    mean, var, weight, h0, eta, hd0, eta_d = 0.4, 0.09, 21.0, 0.02, 2.0, 0.005, 0.8
     f = np.linspace(mean - 12 * np.sqrt(var), mean + 12 * np.sqrt(var), 200_001)
-    hazard = h0 * np.exp(-eta * f)
-    density = np.exp(-0.5 * (f - mean) ** 2 / var) / np.sqrt(2 * np.pi * var) * np.exp(-weight * hazard) * hazard**event
+    relapse, dropout = h0 * np.exp(-eta * f), hd0 * np.exp(-eta_d * f)
+    density = np.exp(-0.5 * (f - mean) ** 2 / var) / np.sqrt(2 * np.pi * var) * np.exp(-weight * (relapse + dropout))
+    share = np.trapezoid(density * np.expm1(weight * (relapse + dropout)) * relapse / (relapse + dropout), f)
+    density = density * relapse ** events[0] * dropout ** events[1]
     z = np.trapezoid(density, f)
     m = np.trapezoid(f * density, f) / z
     v = np.trapezoid((f - m) ** 2 * density, f) / z
-    lanes = map(jnp.atleast_1d, map(jnp.asarray, (mean, var, weight, event)))
-    found = tilted_moments(*lanes, (jnp.asarray(h0), jnp.asarray(eta)))
-    np.testing.assert_allclose(np.ravel(found), [np.log(z), m, v], rtol=3e-6)
+    lane = [jnp.atleast_1d(jnp.asarray(x)) for x in (mean, var, weight, *events, np.log(h0), eta, hd0, eta_d)]
+    both = Hazards(*lane[5:])
+    np.testing.assert_allclose(
+        np.ravel(tilted_moments(*lane[:3], tuple(lane[3:5]), both)), [np.log(z), m, v], rtol=3e-6
+    )
+    np.testing.assert_allclose(relapse_share(*lane[:3], both), [share], rtol=3e-6)
+
+
+def test_without_a_hazard_of_dropout_nothing_of_it_is_left():
+    rng = np.random.default_rng(6)
+    params, grid = random_params(rng, hd0=0.0, eta_d=3.0), random_grid(rng, hazard=True)
+    grid = grid._replace(dropout=grid.dropout * 0)
+    expected = log_likelihood(params._replace(hd0=jnp.asarray(1e-13), eta_d=jnp.asarray(0.0)), grid)
+    np.testing.assert_allclose(log_likelihood(params, grid), expected, atol=1e-10)

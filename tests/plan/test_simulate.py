@@ -26,7 +26,7 @@ def rows_of(doses: DoseHistory) -> set[tuple[str, float, float, float]]:
 
 def planned(plan: str, doses: DoseHistory, today: float, levels: Levels = NO_LEVELS) -> np.ndarray:
     given = [Medication(doses, levels)]
-    return planned_exposure(STANDARD_PLANS[plan], given, np.array([today], float), EDGES)[:, 0]
+    return planned_exposure(STANDARD_PLANS[plan], given, np.array([today], float), EDGES)[IS_DRUG, :, 0].sum(0)
 
 
 def by_quadrature(doses: DoseHistory, edges: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ def test_a_single_session_of_ketamine_is_not_repeated() -> None:
 def test_nobody_and_nothing() -> None:
     for plan in STANDARD_PLANS:
         assert np.array_equal(planned(plan, history(), 100), np.zeros(52))
-    assert planned_exposure(STANDARD_PLANS["stop"], [], np.empty(0), EDGES).shape == (52, 0)
+    assert planned_exposure(STANDARD_PLANS["stop"], [], np.empty(0), EDGES).shape == (len(CLASSES), 52, 0)
 
 
 def test_continue_stands_still_at_the_usual_full_dose() -> None:
@@ -126,5 +126,5 @@ def test_psychotherapy_goes_on_under_every_plan() -> None:
 
 def test_each_patient_has_their_own_today() -> None:
     given = [Medication(history(("lithium", 600, 0, np.inf)), NO_LEVELS) for _ in range(2)]
-    both = planned_exposure(STANDARD_PLANS["stop"], given, np.array([1.0, 100.0]), EDGES)
+    both = planned_exposure(STANDARD_PLANS["stop"], given, np.array([1.0, 100.0]), EDGES)[IS_DRUG].sum(0)
     assert both[0, 0] < both[0, 1]

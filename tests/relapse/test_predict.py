@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from remanent.dynamics.forecast import Ahead, Today
+from remanent.dynamics.design import Design
+from remanent.dynamics.forecast import Ahead, Outlook, Today
 from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.model import Params
@@ -23,7 +24,19 @@ from remanent.relapse.predict import (
 )
 
 LAYOUT = layout(
-    Indicators(("hdrs17",), np.array([True]), np.zeros(1), np.ones(1), np.array([[True, False, False, True]]), 0.0, 7.0)
+    Design(
+        Indicators(("hdrs17",), np.array([True]), np.zeros(1), np.ones(1), np.array([[True, False, False, True]])),
+        crp_centre=0.0,
+        sleep_centre=7.0,
+        classes=("ssri",),
+        class_weight=(1.0,),
+        placements=(),
+        placement_weight=(),
+        tether=(),
+        risk=(),
+        reserve=(),
+        dropout=False,
+    )
 )
 INTERVALS = EDGES_DAYS.size - 1
 PATHS, SUBSTEP_DAYS = 8000, 0.1
@@ -50,7 +63,7 @@ def euler(mechanism: int, theta: np.ndarray, start: tuple, dose: np.ndarray, str
     rng = np.random.default_rng(seed)
     f, s, p = (np.full(PATHS, float(v)) for v in start)
     hazard, out = np.zeros(PATHS), []
-    push = float(q["b"] @ stress)
+    push = float(q["b"][:2] @ stress)
     for k, days in enumerate(np.diff(EDGES_DAYS)):
         steps = round(days / SUBSTEP_DAYS)
         h = days / steps
@@ -92,7 +105,7 @@ CASES = {
 def test_survival_and_function_are_those_of_simulated_paths(case: str) -> None:
     mechanism, theta, start, dose, stress = CASES[case]
     ensemble = one_draw(mechanism, theta, start)
-    (ahead,) = roll(ensemble, dose[:, None], np.array(stress, float)[:, None])
+    (ahead,) = roll(ensemble, course(dose[:, None], np.array(stress, float)[:, None]))
     alive, function, alive_error, function_error = euler(mechanism, theta, start, dose, np.array(stress, float), seed=1)
     # Four Monte Carlo errors; beyond them 0.004 for the Gaussian approximation among survivors and for Euler's step.
     assert (np.abs(ahead.survival[:, 0, 0] - alive) < 4 * alive_error + 0.004).all()
@@ -101,14 +114,37 @@ def test_survival_and_function_are_those_of_simulated_paths(case: str) -> None:
 
 
 def one_draw(mechanism: int, theta: np.ndarray, start: tuple) -> Ensemble:
-    f, s, p = (np.full((1, 1), float(v)) for v in start)
-    return Ensemble(Posterior(LAYOUT, ()), (mechanism,), (Today(theta[None], f, s, p),), np.ones((1, 1)))
+    today = today_of(theta[None], *(np.full((1, 1), float(v)) for v in start))
+    return Ensemble(Posterior(LAYOUT, ()), (mechanism,), (today,), np.ones((1, 1)))
+
+
+def today_of(theta: np.ndarray, f: np.ndarray, s: np.ndarray, p: np.ndarray) -> Today:
+    """Gains of ECT that nothing calls on, and the average sensitivity to stress."""
+    return Today(theta, f, s, p, np.zeros_like(f), np.zeros_like(f), np.ones_like(f))
+
+
+def course(dose: np.ndarray, stress: np.ndarray) -> Outlook:
+    """One class of drugs and constant CRP and sleep, [interval, patient] and [stressor, patient]."""
+    intervals, patients = dose.shape
+    both = np.repeat(stress[:, None], intervals, 1)
+    none = np.zeros((0, intervals, patients))
+    people = np.zeros((1, patients)), np.zeros((0, patients))
+    return Outlook(
+        dt=np.diff(EDGES_DAYS),
+        dose=dose[None],
+        held=people[0],
+        stress=np.concatenate([both, np.zeros((1, intervals, patients))]),
+        ect=none,
+        period=none,
+        tether=people[1],
+        risk=people[1],
+    )
 
 
 def test_with_no_noise_and_a_constant_hazard_survival_is_exponential() -> None:
     """eta_f = 0 by the scale of its prior (2 ± 0.7): survival is exp(-h0 t) whatever function does."""
     theta = coordinates(eta_f=-2.0 / 0.7, sig_f=-40.0, sig_s=-40.0)
-    (ahead,) = roll(one_draw(1, theta, (1.0, 0.3, 0.5)), np.ones((INTERVALS, 1)), np.zeros((2, 1)))
+    (ahead,) = roll(one_draw(1, theta, (1.0, 0.3, 0.5)), course(np.ones((INTERVALS, 1)), np.zeros((2, 1))))
     assert ahead.survival[:, 0, 0] == pytest.approx(np.exp(-0.02 * EDGES_DAYS[1:]), rel=1e-6)
 
 
@@ -117,11 +153,11 @@ def test_every_patient_and_draw_is_rolled_by_itself() -> None:
     theta = rng.standard_normal((3, LAYOUT.size)) * 0.5
     f, s, p = rng.normal(0.7, 0.3, (3, 3, 2))
     dose, stress = rng.uniform(0, 1, (INTERVALS, 2)), rng.normal(0, 1, (2, 2))
-    together = Ensemble(Posterior(LAYOUT, ()), (3,), (Today(theta, f, s, p),), np.ones((2, 1)))
-    (every,) = roll(together, dose, stress)
+    together = Ensemble(Posterior(LAYOUT, ()), (3,), (today_of(theta, f, s, p),), np.ones((2, 1)))
+    (every,) = roll(together, course(dose, stress))
     for d in range(3):
         for i in range(2):
-            (one,) = roll(one_draw(3, theta[d], (f[d, i], s[d, i], p[d, i])), dose[:, [i]], stress[:, [i]])
+            (one,) = roll(one_draw(3, theta[d], (f[d, i], s[d, i], p[d, i])), course(dose[:, [i]], stress[:, [i]]))
             assert every.survival[:, d, i] == pytest.approx(one.survival[:, 0, 0], rel=1e-9)
             assert every.function[:, d, i] == pytest.approx(one.function[:, 0, 0], rel=1e-9, abs=1e-12)
 
@@ -152,13 +188,13 @@ def test_a_mechanism_without_weight_says_nothing() -> None:
 def ensemble_of(f: np.ndarray) -> Ensemble:
     """One mechanism whose draws of function today are `f`, [draw, patient]."""
     theta = np.zeros((len(f), LAYOUT.size))
-    today = Today(theta, f, np.zeros_like(f), np.zeros_like(f))
+    today = today_of(theta, f, np.zeros_like(f), np.zeros_like(f))
     return Ensemble(Posterior(LAYOUT, ()), (0,), (today,), np.ones((f.shape[1], 1)))
 
 
 def later(function: np.ndarray) -> Ahead:
     every = np.repeat(function[None], INTERVALS, 0)
-    return Ahead(np.ones_like(every), every)
+    return Ahead(np.ones_like(every), np.zeros_like(every), every, every)
 
 
 def test_remanence_is_the_ratio_of_expectations() -> None:
@@ -187,7 +223,7 @@ def test_of_what_a_passive_drug_gave_nothing_remains_and_structure_keeps_its_own
     """No drug any more: f falls to s within weeks, s by r / (1 + c / k_f ...) within months; without noise a matter of algebra."""
     theta = coordinates(sig_f=-40.0, sig_s=-40.0)
     ensemble = one_draw(1, theta, (1.0, 0.5, 0.5))
-    kept = remanence(ensemble, roll(ensemble, np.zeros((INTERVALS, 1)), np.zeros((2, 1)))).mean[:, 0]
+    kept = remanence(ensemble, roll(ensemble, course(np.zeros((INTERVALS, 1)), np.zeros((2, 1))))).mean[:, 0]
     k_f, r, c = (float(getattr(parameters(1, theta), k)) for k in ("k_f", "r", "c"))
     drift = np.array([[-k_f, k_f], [c, -(c + r)]])
     rates, modes = np.linalg.eig(drift)

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from remanent.dynamics.grid import TimeLine, build_timeline, medication_of
-from remanent.dynamics.indicators import Indicators, choose_indicators
+from remanent.dynamics.design import choose_design
+from remanent.dynamics.grid import TimeLine, build_timeline, look_ahead, medication_of
+from remanent.dynamics.indicators import Indicators
+from remanent.dynamics.priors import layout
 from remanent.stages.measure import read
 from remanent.stages.tables import report_rows
 from remanent.study.panel import Panel, build_panel
@@ -44,8 +46,8 @@ def made(tmp_path: Path) -> Callable[..., Made]:
         study = read(root)
         assert [p for p in study.problems if p.action != "used"] == []
         panel = build_panel(study.tables)
-        indicators = choose_indicators(panel)
-        return panel, indicators, build_timeline(panel, indicators)
+        design = choose_design(panel)
+        return panel, design.indicators, build_timeline(panel, design)
 
     return make
 
@@ -55,8 +57,9 @@ def lane_of(made: Made, who: str) -> tuple[SimpleNamespace, int]:
     panel, _, line = made
     i = panel.patients.index(f"sub-{who}")
     (lane,) = np.flatnonzero(line.lanes == i)
-    n = line.steps[lane]
-    return SimpleNamespace(**{k: v[..., :n, lane] for k, v in line.grid._asdict().items()}), i
+    n, people = line.steps[lane], ("held", "tether", "risk", "reserve")
+    mine = {k: v[..., lane] if k in people else v[..., :n, lane] for k, v in line.grid._asdict().items()}
+    return SimpleNamespace(**mine), i
 
 
 RATED = {"a": [(-20, 24), (3, 10), (45, 8), (120, 9)], "b": [(-10, 30), (7, 12), (60, 20)]}
@@ -83,9 +86,13 @@ def test_padding_is_inert(made) -> None:
     for lane, n in enumerate(line.steps):
         real[:n, lane] = True
     assert np.isnan(line.grid.day[~real]).all()
-    for name in ("dt", "dose", "lost", "ect", "at_risk", "relapse", "observed", "value", "se2"):
-        assert not getattr(line.grid, name)[~real].any()
-    assert all(np.isfinite(v[..., real]).all() for v in line.grid)
+    for name in ("dt", "dose", "lost", "ect", "at_risk", "relapse", "dropout", "observed", "value", "se2"):
+        assert not getattr(line.grid, name)[..., ~real].any()
+    for name in ("held", "tether", "risk", "reserve"):
+        assert np.isfinite(getattr(line.grid, name)).all()
+        assert not getattr(line.grid, name)[..., len(line.steps) :].any()
+    by_step = [v for k, v in line.grid._asdict().items() if k not in ("held", "tether", "risk", "reserve")]
+    assert all(np.isfinite(v[..., real]).all() for v in by_step)
 
 
 def test_observations_keep_their_order_days_and_values(made) -> None:
@@ -126,7 +133,7 @@ def test_what_happens_on_a_day_happens_once_however_many_ratings(made) -> None:
         assert steps.dt[on[0]] > 0
         assert steps.dt[on[1]] == 0
         for name in ("ect", "relapse", "at_risk", "lost"):
-            assert getattr(steps, name)[on[1]] == 0
+            assert not getattr(steps, name)[..., on[1]].any()
 
 
 def test_shares_of_ect_add_up_to_one_index_course(made) -> None:
@@ -134,11 +141,11 @@ def test_shares_of_ect_add_up_to_one_index_course(made) -> None:
     for who, sessions in (("a", 5), ("b", 3)):
         steps, _ = lane_of(everything, who)
         index = steps.day <= 0
-        assert steps.ect[index].sum() == pytest.approx(1)
-        assert np.count_nonzero(steps.ect[index]) == sessions
-        assert set(steps.day[steps.ect > 0]) == {day for day, _ in ECT[who]}
+        assert steps.ect[:, index].sum() == pytest.approx(1)
+        assert np.count_nonzero(steps.ect[:, index]) == sessions
+        assert set(steps.day[steps.ect.sum(0) > 0]) == {day for day, _ in ECT[who]}
     # Two continuation sessions count as much as a session of the course.
-    assert steps.ect[steps.day > 0].sum() == pytest.approx(2 / 3)
+    assert steps.ect[:, steps.day > 0].sum() == pytest.approx(2 / 3)
 
 
 def test_days_at_risk_are_the_days_of_follow_up(made) -> None:
@@ -182,11 +189,11 @@ def test_exposure_over_the_steps_is_the_integral_of_exposure(made) -> None:
         given = medication_of(everything[0], i)
         days = np.arange(steps.day[0], steps.day[-1], 0.01) + 0.005
         total = exposure(given.doses, days, given.levels)[IS_DRUG].sum(0)
-        assert (steps.dose * steps.dt).sum() == pytest.approx(total.sum() * 0.01, abs=2e-3)
+        assert (steps.dose.sum(0) * steps.dt).sum() == pytest.approx(total.sum() * 0.01, abs=2e-3)
         ends = np.flatnonzero(steps.dt > 0)
         for k in ends[:: max(1, len(ends) // 12)]:
             inside = (days > steps.day[k] - steps.dt[k]) & (days < steps.day[k])
-            assert steps.dose[k] == pytest.approx(total[inside].mean(), abs=5e-3)
+            assert steps.dose[:, k].sum() == pytest.approx(total[inside].mean(), abs=5e-3)
 
 
 def test_exposure_lost_is_what_was_there_before(made) -> None:
@@ -205,7 +212,7 @@ def test_serum_levels_scale_exposure(made) -> None:
     assert plain.levels.drug == ()
     total = exposure(plain.doses, np.array([50.0]))[IS_DRUG].sum()
     steps, _ = lane_of(made(hdrs17=RATED, medication=lithium, labs=levels), "a")
-    assert abs(steps.dose[-1] - total) > 0.2
+    assert abs(steps.dose[:, -1].sum() - total) > 0.2
 
 
 def test_stressors_are_the_last_value_in_the_cohorts_own_scale(made) -> None:
@@ -255,3 +262,116 @@ def test_weeks_are_shown_wherever_they_start(made, first: float) -> None:
     shown = line.grid.day[report_rows(SimpleNamespace(timeline=line), 0), 0]
     wanted = sorted({*np.arange(first, last, 7), first + 10.1, last})
     assert shown == pytest.approx(wanted, abs=2e-6)
+
+
+def study_of(tmp_path: Path, people: str, **tables: str) -> Panel:
+    """Panel of a study given as text, cells separated by spaces."""
+    root = tmp_path / "whole"
+    (root / "phenotype").mkdir(parents=True)
+    for name, text in {"participants": people, **tables}.items():
+        lines = ["\t".join(line.split()) for line in text.strip().splitlines()]
+        folder = root if name == "participants" else root / "phenotype"
+        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+    study = read(root)
+    assert [p for p in study.problems if p.action != "used"] == []
+    return build_panel(study.tables)
+
+
+WHOLE = {
+    "people": """participant_id age diagnosis education_years premorbid_iq prs_mdd
+        sub-a 40 mdd 10 90 -1
+        sub-b 50 mdd 14 n/a 1
+        sub-c 60 bipolar n/a n/a n/a""",
+    "hdrs17": """participant_id day total
+        sub-a -20 24
+        sub-a 100 9
+        sub-b -20 30
+        sub-b 100 12
+        sub-c -20 28
+        sub-c 60 20""",
+    "ect": """participant_id day placement
+        sub-a -3 RUL
+        sub-a 0 RUL
+        sub-a 40 BT
+        sub-b 0 n/a
+        sub-c -3 BT
+        sub-c 0 RUL""",
+    "medication": """participant_id drug dose_mg_day start_day stop_day
+        sub-a sertraline 100 -100 n/a
+        sub-a psychotherapy 1 5 n/a
+        sub-b sertraline 100 0 n/a
+        sub-b lithium 600 0 50
+        sub-c mirtazapine 0 0 n/a""",
+    "events": """participant_id day event detail
+        sub-a 100 end_of_followup n/a
+        sub-b 80 relapse n/a
+        sub-c 60 dropout n/a""",
+}
+
+
+def test_a_design_holds_what_the_study_holds(tmp_path: Path) -> None:
+    design = choose_design(study_of(tmp_path, WHOLE["people"], **{k: v for k, v in WHOLE.items() if k != "people"}))
+    assert (design.classes, design.class_weight) == (("ssri", "lithium"), pytest.approx((2 / 3, 1 / 3)))
+    assert (design.placements, design.placement_weight) == (("RUL", "BT"), pytest.approx((3 / 5, 2 / 5)))
+    assert [c.name for c in design.tether] == ["prs_mdd", "diagnosis bipolar"]
+    assert [(c.name, c.centre, c.scale) for c in design.risk] == [("age", 50.0, 10.0)]
+    assert [c.name for c in design.reserve] == ["education_years"], "one known IQ does not vary"
+    assert design.dropout
+    names = layout(design).names
+    for name in (
+        "rho[lithium]",
+        "alpha[ssri]",
+        "ect_e[BT]",
+        "set_point[diagnosis bipolar]",
+        "eta_x[age]",
+        "lam",
+        "hd0",
+    ):
+        assert name in names
+
+
+def test_people_sessions_and_events_reach_their_lanes(tmp_path: Path) -> None:
+    panel = study_of(tmp_path, WHOLE["people"], **{k: v for k, v in WHOLE.items() if k != "people"})
+    made = panel, None, build_timeline(panel, choose_design(panel, breaks=(28.0, 63.0)))
+    steps, _ = lane_of(made, "a")
+    assert steps.tether == pytest.approx([-1, 0])
+    assert steps.risk == pytest.approx([-1.0])
+    assert steps.reserve == pytest.approx(-1)
+    assert steps.ect[0, steps.day <= 0].sum() == pytest.approx(1)
+    assert steps.ect[1, steps.day == 40].sum() == pytest.approx(1 / 2)
+    assert steps.held == pytest.approx([1, 0], abs=1e-3)
+    talk = steps.stress[2]
+    assert not talk[steps.day <= 5].any()
+    assert (np.diff(talk[(steps.day > 5) & (steps.dt > 0)]) > 0).all()
+    # Days at risk in each period: to day 28, to day 63, to day 100.
+    days = [(steps.at_risk * share).sum() for share in steps.period]
+    assert days == pytest.approx([35, 37])
+    assert steps.at_risk.sum() == pytest.approx(100)
+    assert np.isin(steps.period[:, ~np.isin(steps.day, (28, 63))], (0, 1)).all()
+    steps, _ = lane_of(made, "b")
+    assert steps.ect[0].sum() == 1, "an unknown placement counts as the most common"
+    assert steps.tether == pytest.approx([1, 0])
+    assert steps.reserve == pytest.approx(1)
+    assert list(steps.day[steps.relapse > 0]) == [80]
+    assert steps.period[:, steps.relapse > 0].ravel() == pytest.approx([0, 1])
+    steps, _ = lane_of(made, "c")
+    assert steps.tether == pytest.approx([0, 1]), "an unknown score counts as the mean"
+    assert list(steps.day[steps.dropout > 0]) == [60]
+    assert not steps.relapse.any()
+    assert not steps.dose.any()
+
+
+def test_an_outlook_keeps_therapy_and_moves_into_later_periods(tmp_path: Path) -> None:
+    panel = study_of(tmp_path, WHOLE["people"], **{k: v for k, v in WHOLE.items() if k != "people"})
+    line = build_timeline(panel, choose_design(panel, breaks=(28.0, 103.0)))
+    edges = np.array([0.0, 2.0, 6.0, 20.0])
+    given = np.zeros((len(CLASSES), 3, 3))
+    given[CLASSES.index("lithium")], given[CLASSES.index("psychotherapy")] = 0.5, 0.8
+    ahead = look_ahead(line, given, edges)
+    assert ahead.dose[:, 0, 0] == pytest.approx([0, 0.5])
+    assert ahead.stress[2] == pytest.approx(np.full((3, 3), 0.8))
+    # Patient a is at day 100: the last period begins three days on.
+    assert pytest.approx(np.array([[1, 0], [0.25, 0.75], [0, 1]])) == ahead.period[:, :, 0].T
+    # Patient c is at day 60.
+    assert pytest.approx(np.array([[1, 0]] * 3)) == ahead.period[:, :, 2].T
+    assert ahead.tether == pytest.approx(line.grid.tether[:, :3])

@@ -219,7 +219,7 @@ def test_risk_grows_with_the_horizon_and_holding_is_its_complement(ran: Ran) -> 
 def test_where_the_drug_holds_function_up_a_taper_risks_no_more_than_a_stop(results: Results) -> None:
     """In the estimates themselves, shown or not; where no drug is taken all plans are one."""
     relapse = {plan: estimate.mean for plan, estimate in results.outcome.relapse.items()}
-    exposed = results.outcome.dose["continue"].mean(0) > 0.02
+    exposed = results.outcome.dose["continue"].sum(0).mean(0) > 0.02
     assert exposed.any()
     assert (relapse["continue"] <= relapse["taper"] + 1e-9)[:, exposed].all()
     assert (relapse["taper"] <= relapse["stop"] + 1e-9)[:, exposed].all()

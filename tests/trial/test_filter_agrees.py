@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from remanent.dynamics.design import choose_design
 from remanent.dynamics.filter import log_likelihood, smooth
 from remanent.dynamics.grid import TimeLine, build_timeline
-from remanent.dynamics.indicators import Indicators, choose_indicators
+from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.model import Params
 from remanent.study.bids import read_study
 from remanent.study.panel import build_panel
@@ -54,7 +56,10 @@ def true_params(cohort: Cohort, on: Indicators) -> Params:
     }
     mu, sigma = np.asarray(q.mu)[row], np.asarray(q.sigma)[row]
     standardised = q._replace(
-        **changed, mu=(mu - on.centre) / scale, sigma=np.sqrt(sigma**2 + rounding) / np.abs(scale)
+        **changed,
+        b=np.append(q.b, 0.0),
+        mu=(mu - on.centre) / scale,
+        sigma=np.sqrt(sigma**2 + rounding) / np.abs(scale),
     )
     return Params(*(jnp.asarray(value) for value in standardised))
 
@@ -82,14 +87,14 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cohort, TimeLine, P
     out = tmp_path_factory.mktemp("known") / "study"
     write_study(cohort, out)
     panel = build_panel(read_study(out).tables, feature_table(cohort))
-    on = choose_indicators(panel)
-    assert set(on.names) == {"hdrs24", "madrs", *FEATURES}
+    design = choose_design(panel)
+    assert set(design.indicators.names) == {"hdrs24", "madrs", *FEATURES}
     centres = {
         "crp_centre": math.log(reference()["stressors"]["crp_mg_l"]["median"]),
         "sleep_centre": reference()["stressors"]["tst_h"]["median"],
     }
-    on = Indicators(**{**vars(on), **centres})
-    return cohort, build_timeline(panel, on), true_params(cohort, on)
+    design = replace(design, **centres)
+    return cohort, build_timeline(panel, design), true_params(cohort, design.indicators)
 
 
 def test_true_states_lie_where_the_smoother_says(known: tuple[Cohort, TimeLine, Params]) -> None:

@@ -26,9 +26,10 @@ from jaxtyping import Array, Bool, Float
 from scipy.special import digamma, gammaln, logsumexp
 
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import Grid, log_likelihood, replicate
+from remanent.dynamics.filter import log_likelihood, replicate
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, to_params
+from remanent.dynamics.steps import Grid
 
 PRIOR = np.full(len(MECHANISMS), 1 / len(MECHANISMS))
 EFFECTS = ("passive", "active")

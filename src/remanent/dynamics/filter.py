@@ -1,9 +1,9 @@
 """Filter, smoother and marginal likelihood of the linear model: pure recursions over atomic steps, all patients at once.
 
-The state of a patient is x = (f, s, p_i, g_f,i, g_s,i, m_i1 ... m_iJ): function, structure, and the linear random effects as constant states, which the
+The state of a patient is x = (f, s, p_i, g_f,i, g_s,i, q_i, m_i1 ... m_iJ): function, structure, and the linear random effects as constant states, which the
 recursion so integrates out exactly. Arrays are structure-of-arrays with patients last, [step, patient] and [state, state, patient]; a step carries at most
-one scalar observation, so no matrix is ever inverted. Relapse enters by an assumed-density update of f (Gauss-Hermite): the survival term
-exp(-W h0 exp(-eta_f f)), W the trapezoid weight in days of the step, and h0 exp(-eta_f f) at a relapse.
+one scalar observation, so no matrix is ever inverted. Relapse and dropout enter by an assumed-density update of f (Gauss-Hermite): the survival term
+exp(-W (h_r + h_d)), W the trapezoid weight in days of the step, and h_r at a relapse or h_d at a dropout.
 
 Every update has the form  m += P h g,  P -= kappa P h h' P  with scalars g, kappa; the smoother (Bryson-Frazier) needs nothing else.
 """
@@ -12,60 +12,16 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from remanent.dynamics.model import AnyArray, Params, transition
+from remanent.dynamics.hazard import hazards, tilted_moments
+from remanent.dynamics.model import AnyArray, Params
+from remanent.dynamics.steps import Grid as Grid  # noqa: PLC0414  part of this module's face
+from remanent.dynamics.steps import Lane, Steered, Steps, sensitivity, steered, without_events
 
-F, S, P_GAIN, G_F, G_S = 0, 1, 2, 3, 4
-MOVING, INPUTS = 2, 3  # f and s move; p_i, g_f,i and g_s,i push them; every random effect is constant
+F, S, P_GAIN, G_F, G_S, Q = 0, 1, 2, 3, 4, 5
+MOVING, INPUTS = 2, 4  # f and s move; p_i, g_f,i, g_s,i and q_i push them; every random effect is constant
 START_SD = 0.1
-_HERMITE_X, _HERMITE_W = np.polynomial.hermite.hermgauss(9)
-
-Lane = Float[AnyArray, " patient"]
-Steps = Float[AnyArray, "step patient"]
-
-
-class Grid(NamedTuple):
-    """Atomic steps of all patients; padded steps and patients have dt = 0 and every switch off.
-
-    Attributes
-    ----------
-    day
-        Day of the step's end (n/a for the mathematics; NaN in padding).
-    dt
-        Days since the step before.
-    dose
-        Mean total exposure over the interval (1: usual full dose).
-    held
-        Exposure at the patient's first record: function 0 is the level under it, so only exposure beyond it pushes function.
-    lost
-        Exposure lost over the interval.
-    stress
-        Mean of each stressor over the interval, [stressor, step, patient].
-    ect
-        Share of the index course given at the step's end (1 / number of index sessions for each session).
-    at_risk
-        Trapezoid weight (days) of the step for the cumulative hazard.
-    relapse
-        1 where relapse occurs at the step's end.
-    observed
-        1 where `value` is an observation of `indicator` with sampling variance `se2` (standardised units).
-    """
-
-    day: Steps
-    dt: Steps
-    dose: Steps
-    held: Steps
-    lost: Steps
-    stress: Float[AnyArray, "stressor step patient"]
-    ect: Steps
-    at_risk: Steps
-    relapse: Steps
-    observed: Steps
-    indicator: Int[AnyArray, "step patient"]
-    value: Steps
-    se2: Steps
 
 
 class Moments(NamedTuple):
@@ -95,11 +51,6 @@ class Moments(NamedTuple):
         return jnp.concatenate([jnp.concatenate([self.xx, self.xz], 1), low], 0)
 
 
-class _Inputs(NamedTuple):
-    step: Grid
-    law: tuple[Lane, ...]
-
-
 class _Update(NamedTuple):
     """One scalar update, mean += P h gain, P -= kappa P h h' P: enough to run the smoother backwards over it."""
 
@@ -113,7 +64,7 @@ class Path(NamedTuple):
 
     predicted: Moments
     filtered: Moments
-    top: Float[AnyArray, "step 2 5 patient"]
+    top: Float[AnyArray, "step 2 6 patient"]
     hazard: _Update
     reading: _Update
     fixed: Float[AnyArray, "step patient"]
@@ -144,35 +95,35 @@ class Smoothed(NamedTuple):
 def log_likelihood(params: Params, grid: Grid) -> Lane:
     """Log marginal likelihood of each patient's observations and relapse or censoring."""
 
-    def body(carry: tuple[Moments, Lane], inputs: _Inputs) -> tuple[tuple[Moments, Lane], None]:
+    def body(carry: tuple[Moments, Lane], step: Steered) -> tuple[tuple[Moments, Lane], None]:
         moments, total = carry
-        after, gained, *_ = _update(params, _predict(params, moments, inputs)[0], inputs.step)
+        after, gained, *_ = _update(params, _predict(params, moments, step)[0], step)
         return (after, total + gained), None
 
     start = _start(params, grid)
-    (_, total), _ = jax.lax.scan(jax.checkpoint(body), (start, jnp.zeros(grid.dt.shape[1])), _inputs(params, grid))
+    (_, total), _ = jax.lax.scan(jax.checkpoint(body), (start, jnp.zeros(grid.dt.shape[1])), steered(params, grid))
     return total
 
 
 def last_state(params: Params, grid: Grid) -> Moments:
     """Filtered law of the state after each patient's last step."""
 
-    def body(moments: Moments, inputs: _Inputs) -> tuple[Moments, None]:
-        return _update(params, _predict(params, moments, inputs)[0], inputs.step)[0], None
+    def body(moments: Moments, step: Steered) -> tuple[Moments, None]:
+        return _update(params, _predict(params, moments, step)[0], step)[0], None
 
-    return jax.lax.scan(body, _start(params, grid), _inputs(params, grid))[0]
+    return jax.lax.scan(body, _start(params, grid), steered(params, grid))[0]
 
 
 def smooth(params: Params, grid: Grid) -> Smoothed:
     """Smoothed function and structure at every step (modified Bryson-Frazier; Bierman 1973, Int. J. Control 18:65)."""
 
-    def forward(moments: Moments, inputs: _Inputs) -> tuple[Moments, Path]:
-        predicted, top = _predict(params, moments, inputs)
-        after, _, hazard, reading = _update(params, predicted, inputs.step)
-        fixed = _reading(params, after, inputs.step)[1]
+    def forward(moments: Moments, step: Steered) -> tuple[Moments, Path]:
+        predicted, top = _predict(params, moments, step)
+        after, _, hazard, reading = _update(params, predicted, step)
+        fixed = _reading(params, after, step)[1]
         return after, Path(predicted, after, top, hazard, reading, fixed)
 
-    _, path = jax.lax.scan(forward, _start(params, grid), _inputs(params, grid))
+    _, path = jax.lax.scan(forward, _start(params, grid), steered(params, grid))
     mean = path.filtered.mean[0]
     zero = jnp.zeros_like(mean), jnp.zeros((len(mean), *mean.shape))
     _, (mean, var) = jax.lax.scan(_backward, zero, path, reverse=True)
@@ -181,56 +132,57 @@ def smooth(params: Params, grid: Grid) -> Smoothed:
 
 
 def replicate(key: Array, params: Params, grid: Grid) -> Grid:
-    """The same design with observations drawn from the model's own predictive law (relapse switched off): for expected information."""
+    """The same design with observations drawn from the model's own predictive law (events switched off): for expected information."""
     noise = jax.random.normal(key, grid.dt.shape)
-    quiet = grid._replace(at_risk=jnp.zeros_like(grid.dt), relapse=jnp.zeros_like(grid.dt))
+    quiet = without_events(grid)
 
-    def body(moments: Moments, inputs: tuple[_Inputs, Lane]) -> tuple[Moments, Lane]:
-        (step, law), z = inputs
-        predicted = _predict(params, moments, _Inputs(step, law))[0]
+    def body(moments: Moments, inputs: tuple[Steered, Lane]) -> tuple[Moments, Lane]:
+        step, z = inputs
+        predicted = _predict(params, moments, step)[0]
         h, fixed = _reading(params, predicted, step)
         expected = fixed + (h * predicted.mean).sum(0)
         spread = (_column(predicted, h) * h).sum(0) + step.se2 + params.sigma[step.indicator] ** 2
         value = expected + jnp.sqrt(spread) * z
         return _update(params, predicted, step._replace(value=value))[0], value
 
-    _, value = jax.lax.scan(body, _start(params, quiet), (_inputs(params, quiet), noise))
+    _, value = jax.lax.scan(body, _start(params, quiet), (steered(params, quiet), noise))
     return quiet._replace(value=jnp.where(grid.observed > 0, value, 0.0))
-
-
-def _inputs(params: Params, grid: Grid) -> _Inputs:
-    """Everything the scan needs per step; the transitions of all steps are computed at once, outside it."""
-    law = transition(params.k_f, params.c + params.a * grid.dose, params.r, (params.sig_f, params.sig_s), grid.dt)
-    steps = grid._replace(stress=jnp.moveaxis(grid.stress, 1, 0))
-    return _Inputs(steps, tuple(law))
 
 
 def _start(params: Params, grid: Grid) -> Moments:
     patients = grid.dt.shape[1]
-    mean = jnp.concatenate([jnp.stack([0.0, 0.0, params.p, 1.0, params.mu_gs]), jnp.zeros_like(params.mu)])
-    sd = jnp.concatenate([jnp.stack([START_SD, START_SD, params.sd_p, params.sd_gf, params.sd_gs]), params.sd_mu])
-    zero = jnp.zeros(patients)
-    cov = _to_all(jnp.diag(sd**2), patients)
-    return Moments(
-        _to_all(mean, patients), cov[:MOVING, :MOVING], cov[:MOVING, MOVING:], cov[MOVING:, MOVING:], zero, zero
+    effects = jnp.stack(
+        [jnp.zeros_like(params.p), jnp.zeros_like(params.p), params.p, jnp.ones_like(params.p), params.mu_gs]
     )
+    mean = jnp.concatenate(
+        [
+            _to_all(effects, patients),
+            sensitivity(params, grid.reserve)[None],
+            _to_all(jnp.zeros_like(params.mu), patients),
+        ]
+    )
+    spread = [START_SD, START_SD, params.sd_p, params.sd_gf, params.sd_gs, params.sd_b]
+    cov = _to_all(jnp.diag(jnp.concatenate([jnp.stack(spread), params.sd_mu]) ** 2), patients)
+    zero = jnp.zeros(patients)
+    return Moments(mean, cov[:MOVING, :MOVING], cov[:MOVING, MOVING:], cov[MOVING:, MOVING:], zero, zero)
 
 
 def _to_all(v: Array, patients: int) -> Array:
     return jnp.broadcast_to(v[..., None], (*v.shape, patients))
 
 
-def _predict(params: Params, moments: Moments, inputs: _Inputs) -> tuple[Moments, Float[Array, "2 5 patient"]]:
-    """Move the law: x' = Phi x + U (p_i, g_f,i, g_s,i) + push, and the top two rows [Phi U] of the transition."""
-    step, (ff, fs, sf, ss, gf, gs, qff, qfs, qss) = inputs
+def _predict(params: Params, moments: Moments, step: Steered) -> tuple[Moments, Float[Array, "2 6 patient"]]:
+    """Move the law: x' = Phi x + U (p_i, g_f,i, g_s,i, q_i) + push, and the top two rows [Phi U] of the transition."""
+    ff, fs, sf, ss, gf, gs, hf, hs, qff, qfs, qss = step.law
     mean, xz, zz = moments.mean, moments.xz, moments.zz
     zero = jnp.zeros_like(ff)
-    drug = params.k_f * (step.dose - step.held)
     phi = jnp.stack([jnp.stack([ff, fs]), jnp.stack([sf, ss])])
-    u = jnp.stack([jnp.stack([gf * drug, step.ect, zero]), jnp.stack([gs * drug, zero, step.ect])])
+    u_f = jnp.stack([gf * step.drug, step.ect_f, zero, -gf * step.strain])
+    u_s = jnp.stack([gs * step.drug, zero, step.ect_s, -gs * step.strain])
+    u = jnp.stack([u_f, u_s])
     top = jnp.concatenate([phi, u], 1)
-    push = -params.k_f * (params.b[:, None] * step.stress).sum(0)
-    moved = (top * mean[None, : MOVING + INPUTS]).sum(1) + jnp.stack([gf, gs]) * push[None]
+    push = jnp.stack([gf * step.push_f + hf * step.push_s, gs * step.push_f + hs * step.push_s])
+    moved = (top * mean[None, : MOVING + INPUTS]).sum(1) + push
     to_x = (phi[:, :, None] * moments.xx[None]).sum(1) + (u[:, :, None] * jnp.swapaxes(xz[:, :INPUTS], 0, 1)[None]).sum(
         1
     )
@@ -240,12 +192,12 @@ def _predict(params: Params, moments: Moments, inputs: _Inputs) -> tuple[Moments
     fade = step.dt / params.tau_w
     kept = jnp.where(fade > 1e-6, -jnp.expm1(-fade) / jnp.where(fade > 1e-6, fade, 1.0), 1.0)
     withdrawal = moments.withdrawal * jnp.exp(-fade) + params.omega * step.lost * kept
-    trace = moments.trace * jnp.exp(-step.dt / params.tau_e) + step.ect
+    trace = moments.trace * jnp.exp(-step.dt / params.tau_e) + step.ect_e
     return Moments(jnp.concatenate([moved, mean[MOVING:]]), xx, to_z, zz, withdrawal, trace), top
 
 
-def _update(params: Params, moments: Moments, step: Grid) -> tuple[Moments, Lane, _Update, _Update]:
-    """Survival (and a relapse), then the observation: both rank-one updates in one pass over the covariance."""
+def _update(params: Params, moments: Moments, step: Steered) -> tuple[Moments, Lane, _Update, _Update]:
+    """Survival (and an event), then the observation: both rank-one updates in one pass over the covariance."""
     survived, hazard = _tilt(params, moments, step)
     to_f = jnp.concatenate([moments.xx[F], moments.xz[F]])
     mean = moments.mean + to_f * hazard.gain[None]
@@ -282,37 +234,25 @@ def _column(moments: Moments, h: Float[Array, "state patient"]) -> Float[Array, 
     return jnp.concatenate([to_x, to_z])
 
 
-def _tilt(params: Params, moments: Moments, step: Grid) -> tuple[Lane, _Update]:
-    """Assumed-density update of f for surviving (and, at a relapse, for relapsing)."""
+def _tilt(params: Params, moments: Moments, step: Steered) -> tuple[Lane, _Update]:
+    """Assumed-density update of f for surviving (and, at an event, for that event)."""
     mean, var = moments.mean[F], moments.xx[F, F]
-    log_z, new_mean, new_var = tilted_moments(mean, var, step.at_risk, step.relapse, (params.h0, params.eta_f))
-    active = (step.at_risk > 0) | (step.relapse > 0)
+    log_z, new_mean, new_var = tilted_moments(
+        mean, var, step.at_risk, (step.relapse, step.dropout), hazards(params, step.log_hazard)
+    )
+    active = (step.at_risk > 0) | (step.relapse + step.dropout > 0)
     gain = jnp.where(active, (new_mean - mean) / var, 0.0)
     kappa = jnp.where(active, (var - new_var) / var**2, 0.0)
     h = jnp.zeros_like(moments.mean).at[F].set(1.0)
     return jnp.where(active, log_z, 0.0), _Update(h, gain, kappa)
 
 
-def tilted_moments(
-    mean: Lane, var: Lane, weight: Lane, event: Lane, hazard: tuple[Array, Array]
-) -> tuple[Lane, Lane, Lane]:
-    """Log normaliser, mean and variance of N(f; mean, var) exp(-weight h0 e^{-eta f}) (h0 e^{-eta f})^event; Gauss-Hermite, 9 nodes."""
-    h0, eta = (jnp.broadcast_to(v, mean.shape)[None] for v in hazard)
-    f = mean[None] + jnp.sqrt(2 * var)[None] * _HERMITE_X[:, None]
-    log_h = jnp.log(h0) - eta * f
-    log_w = event[None] * log_h - weight[None] * jnp.exp(log_h) + np.log(_HERMITE_W / np.sqrt(np.pi))[:, None]
-    log_z = jax.nn.logsumexp(log_w, axis=0)
-    w = jnp.exp(log_w - log_z[None])
-    new_mean = (w * f).sum(0)
-    return log_z, new_mean, (w * (f - new_mean[None]) ** 2).sum(0)
-
-
-def _reading(params: Params, moments: Moments, step: Grid) -> tuple[Float[Array, "state patient"], Lane]:
+def _reading(params: Params, moments: Moments, step: Steered) -> tuple[Float[Array, "state patient"], Lane]:
     """How the step's indicator reads the state: expected value = fixed + h·x."""
     j = step.indicator
     zero = jnp.zeros_like(step.dt)
     own = (jnp.arange(params.mu.shape[0])[:, None] == j[None]).astype(float)
-    h = jnp.concatenate([jnp.stack([params.l_f[j], params.l_s[j], zero, zero, zero]), own])
+    h = jnp.concatenate([jnp.stack([params.l_f[j], params.l_s[j], zero, zero, zero, zero]), own])
     return h, params.mu[j] + params.l_e[j] * moments.trace + params.l_w[j] * moments.withdrawal
 
 
@@ -342,15 +282,15 @@ def _before_update(lam: Array, big: Array, update: _Update, cov: Array) -> tuple
     return new_lam, both + _outer(h, h, kappa)
 
 
-def _before_transition(lam: Array, big: Array, top: Float[Array, "2 5 patient"]) -> tuple[Array, Array]:
-    """Lam <- F' lam, big <- F' big F, where F is the identity but for its first two rows, `top`, in the first five columns."""
+def _before_transition(lam: Array, big: Array, top: Float[Array, "2 6 patient"]) -> tuple[Array, Array]:
+    """Lam <- F' lam, big <- F' big F, where F is the identity but for its first two rows, `top`, in the first six columns."""
     new_lam = _lift(top, lam[:, None])[:, 0]
     half = _lift(top, big)
     return new_lam, jnp.swapaxes(_lift(top, jnp.swapaxes(half, 0, 1)), 0, 1)
 
 
 def _lift(
-    top: Float[Array, "2 5 patient"], v: Float[Array, "state column patient"]
+    top: Float[Array, "2 6 patient"], v: Float[Array, "state column patient"]
 ) -> Float[Array, "state column patient"]:
     """F' v."""
     return jnp.concatenate(

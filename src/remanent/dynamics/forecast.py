@@ -1,7 +1,10 @@
-"""Roll a known state forward: probability of no relapse and expected function under given doses. One kernel for every plan, patient and draw.
+"""Roll a known state forward: probability of no relapse and expected states under given doses. One kernel for every plan, patient and draw.
 
-Given (f, s) and the passive gain p_i today, function and structure are Gaussian ahead; survival is the running product of the assumed-density normalisers
-of `filter.tilted_moments` with trapezoid weights, so future diffusion is integrated over and only what is unknown today is left to the draws.
+Given (f, s) and the random effects today, function and structure are Gaussian ahead; survival is the running product of the assumed-density normalisers of
+`hazard.tilted_moments` with trapezoid weights, so future diffusion is integrated over and only what is unknown today is left to the draws.
+
+Two laws of the event are kept. `survival` asks about relapse in a patient who is followed up: dropout ends the record, not the course, so it does not censor.
+`incidence` is the share in which a relapse would be seen, dropout competing.
 """
 
 from collections.abc import Callable
@@ -14,28 +17,45 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import P_GAIN, F, Grid, S, last_state, tilted_moments
-from remanent.dynamics.model import AnyArray, Params, Transition, transition
+from remanent.dynamics.filter import G_F, G_S, P_GAIN, F, Q, S, last_state
+from remanent.dynamics.hazard import Hazards, relapse_share, tilted_moments
+from remanent.dynamics.model import SENSITIVE, AnyArray, Params, Transition, transition
 from remanent.dynamics.priors import Layout, to_params
+from remanent.dynamics.steps import Grid, log_relative_hazard, tethered
 
 _POINT_VARIANCE = 1e-10
 Lane = Float[AnyArray, " lane"]
 
 
 class Today(NamedTuple):
-    """Draws of what is unknown today: population parameters theta [draw, param] and each patient's (f, s, p_i), [draw, patient]."""
+    """Draws of what is unknown today: population parameters theta [draw, param] and each patient's (f, s) and random effects, [draw, patient]."""
 
     theta: Float[AnyArray, "draw param"]
     f: Float[AnyArray, "draw patient"]
     s: Float[AnyArray, "draw patient"]
     p: Float[AnyArray, "draw patient"]
+    g_f: Float[AnyArray, "draw patient"]
+    g_s: Float[AnyArray, "draw patient"]
+    q: Float[AnyArray, "draw patient"]
 
 
 class Ahead(NamedTuple):
-    """At the end of each interval: probability of no relapse so far, and mean of f whatever happens; [interval, draw, patient]."""
+    """At the end of each interval, [interval, draw, patient].
+
+    Attributes
+    ----------
+    survival
+        Probability of no relapse so far in a patient who is followed up.
+    incidence
+        Probability that a relapse has been seen, dropout competing; 1 - survival where dropout has no hazard.
+    function, structure
+        Means of f and s whatever happens.
+    """
 
     survival: Float[np.ndarray, "interval draw patient"]
+    incidence: Float[np.ndarray, "interval draw patient"]
     function: Float[np.ndarray, "interval draw patient"]
+    structure: Float[np.ndarray, "interval draw patient"]
 
 
 class Outlook(NamedTuple):
@@ -46,17 +66,27 @@ class Outlook(NamedTuple):
     dt
         Interval lengths (days).
     dose
-        Mean exposure.
+        Mean exposure to each drug class of the design.
     held
         Exposure at the first record.
     stress
-        Stressors, constant.
+        Mean of each of `model.STRESSORS`; psychotherapy beyond that at the first record.
+    ect
+        Share of the index course given at the interval's end, by placement.
+    period
+        Share of the interval in each later period of the hazard of relapse.
+    tether, risk
+        Covariates of the patients, as in `Grid`.
     """
 
     dt: Float[AnyArray, " interval"]
-    dose: Float[AnyArray, "interval patient"]
-    held: Float[AnyArray, " patient"]
-    stress: Float[AnyArray, "stressor patient"]
+    dose: Float[AnyArray, "class interval patient"]
+    held: Float[AnyArray, "class patient"]
+    stress: Float[AnyArray, "stressor interval patient"]
+    ect: Float[AnyArray, "placement interval patient"]
+    period: Float[AnyArray, "later interval patient"]
+    tether: Float[AnyArray, "covariate patient"]
+    risk: Float[AnyArray, "risk patient"]
 
 
 def draw_today(
@@ -70,20 +100,22 @@ def draw_today(
     mean, cov = (
         np.asarray(v) for v in _laws(layout)(jnp.asarray(theta), jnp.asarray(switches), Grid(*map(jnp.asarray, grid)))
     )
-    root = np.linalg.cholesky(cov + 1e-12 * np.eye(3))
+    root = np.linalg.cholesky(cov + 1e-12 * np.eye(len(_KEPT)))
     x = mean + (root @ rng.standard_normal((*mean.shape, 1)))[..., 0]
-    return Today(theta, x[..., 0], x[..., 1], x[..., 2])
+    return Today(theta, *np.moveaxis(x, -1, 0))
+
+
+_KEPT = np.array([F, S, P_GAIN, G_F, G_S, Q])
 
 
 @lru_cache(maxsize=8)
 def _laws(layout: Layout) -> Callable[..., Any]:
-    """Program: mean [draw, patient, 3] and covariance [draw, patient, 3, 3] of (f, s, p_i) after the last step."""
-    kept = np.array([F, S, P_GAIN])
+    """Program: mean [draw, patient, 6] and covariance [draw, patient, 6, 6] of (f, s) and the random effects after the last step."""
 
     def laws(theta: Array, switches: Array, grid: Grid) -> tuple[Array, Array]:
         def one(t: Array) -> tuple[Array, Array]:
             moments = last_state(to_params(t, layout, switches), grid)
-            return moments.mean[kept].T, jnp.moveaxis(moments.cov[kept][:, kept], -1, 0)
+            return moments.mean[_KEPT].T, jnp.moveaxis(moments.cov[_KEPT][:, _KEPT], -1, 0)
 
         return jax.lax.map(one, theta)
 
@@ -91,67 +123,79 @@ def _laws(layout: Layout) -> Callable[..., Any]:
 
 
 def roll_forward(layout: Layout, switches: Float[np.ndarray, " 2"], today: Today, outlook: Outlook) -> Ahead:
-    """Survival and expected function of every draw of every patient under one outlook."""
-    survival, function = _roll(layout)(
-        jnp.asarray(switches), Today(*map(jnp.asarray, today)), Outlook(*map(jnp.asarray, outlook))
-    )
-    return Ahead(np.asarray(survival), np.asarray(function))
+    """Survival and expected states of every draw of every patient under one outlook."""
+    found = _roll(layout)(jnp.asarray(switches), Today(*map(jnp.asarray, today)), Outlook(*map(jnp.asarray, outlook)))
+    return Ahead(*map(np.asarray, found))
 
 
 @lru_cache(maxsize=8)
 def _roll(layout: Layout) -> Callable[..., Any]:
-    """Program: survival and mean function, [interval, draw, patient] each."""
+    """Program: the fields of `Ahead`, every draw of every patient a lane of its own."""
+    competing = "hd0" in layout.names
 
-    def roll(switches: Array, today: Today, outlook: Outlook) -> tuple[Array, Array]:
-        draws, patients = today.f.shape
+    def roll(switches: Array, today: Today, outlook: Outlook) -> tuple[Array, ...]:
         params = jax.vmap(lambda t: to_params(t, layout, switches))(today.theta)
-        per_lane = params._replace(**{k: jnp.repeat(getattr(params, k), patients) for k in _SCALARS})
-        push = (params.b[:, :, None] * outlook.stress[None]).sum(1).ravel()
-        shape = (len(outlook.dt), draws, patients)
-        dose = jnp.broadcast_to(outlook.dose[:, None], shape).reshape(len(outlook.dt), -1)
-        start = (today.f.ravel(), today.s.ravel(), today.p.ravel())
-        held = jnp.broadcast_to(outlook.held[None], (draws, patients)).ravel()
-        survival, function = _lanes_forward(per_lane, start, outlook.dt, dose, (push, held))
-        return survival.reshape(shape), function.reshape(shape)
+        lanes, course = _by_lane(params, today, outlook)
+        found = _lanes_forward(lanes, course, competing=competing)
+        return tuple(v.reshape(len(outlook.dt), *today.f.shape) for v in found)
 
     return compiled(roll)
 
 
-_SCALARS = ("k_f", "r", "c", "a", "sig_f", "sig_s", "h0", "eta_f")
+class _Lanes(NamedTuple):
+    """One draw of one patient each, [lane]: what stays as it is."""
+
+    f: Lane
+    s: Lane
+    hazard: Hazards
 
 
-def _lanes_forward(
-    params: Params,
-    start: tuple[Lane, Lane, Lane],
-    dt: Float[AnyArray, " interval"],
-    dose: Float[AnyArray, "interval lane"],
-    inputs: tuple[Lane, Lane],
-) -> tuple[Float[Array, "interval lane"], Float[Array, "interval lane"]]:
-    (f, s, p), (push, held) = start, inputs
-    k_f, c, a, r, sig_f, sig_s = (getattr(params, name)[None] for name in ("k_f", "c", "a", "r", "sig_f", "sig_s"))
-    law = transition(k_f, c + a * dose, r, (sig_f, sig_s), dt[:, None])
+class _Course(NamedTuple):
+    """What each interval does to each lane, [interval, lane], and its length [interval]."""
 
-    def survive(moments: _Pair, days: Array) -> tuple[Lane, _Pair]:
-        m_f, m_s, v_ff, v_fs, v_ss = moments
-        log_z, mean, var = tilted_moments(
-            m_f, v_ff, jnp.full_like(m_f, days), jnp.zeros_like(m_f), (params.h0, params.eta_f)
-        )
-        gain, kappa = (mean - m_f) / v_ff, (v_ff - var) / v_ff**2
-        return log_z, _Pair(mean, m_s + v_fs * gain, var, v_fs * (1 - kappa * v_ff), v_ss - kappa * v_fs**2)
+    law: Transition
+    push_f: Array
+    push_s: Array
+    jump_f: Array
+    jump_s: Array
+    log_hazard: Array
+    dt: Array
 
-    def body(carry: tuple[_Pair, _Pair, Lane], step: tuple) -> tuple[tuple[_Pair, _Pair, Lane], tuple[Array, Array]]:
-        at_risk, everyone, log_survival = carry
-        transition_law, d, days = step
-        push_f = params.k_f * (p * (d - held) - push)
-        begun, at_risk = survive(at_risk, days / 2)
-        ended, at_risk = survive(_move(at_risk, transition_law, push_f), days / 2)
-        everyone = _move(everyone, transition_law, push_f)
-        log_survival = log_survival + begun + ended
-        return (at_risk, everyone, log_survival), (log_survival, everyone.m_f)
 
-    point = _Pair(f, s, jnp.full_like(f, _POINT_VARIANCE), jnp.zeros_like(f), jnp.full_like(f, _POINT_VARIANCE))
-    _, (log_survival, function) = jax.lax.scan(body, (point, point, jnp.zeros_like(f)), (law, dose, dt))
-    return jnp.exp(log_survival), function
+def _by_lane(params: Params, today: Today, outlook: Outlook) -> tuple[_Lanes, _Course]:
+    """Parameters [draw] and outlooks [patient] combined; lanes run over patients within draws."""
+    intervals, (draws, patients) = len(outlook.dt), today.f.shape
+
+    def flat(v: Array) -> Array:
+        return jnp.broadcast_to(v, (intervals, draws, patients)).reshape(intervals, -1)
+
+    def per_draw(v: Array) -> Array:
+        return v[None, :, None]
+
+    def mixed(weight: Float[Array, "draw weight"], parts: Float[Array, "part interval patient"]) -> Array:
+        return (weight.T[:, None, :, None] * parts[:, :, None]).sum(0)
+
+    k_f, r = per_draw(params.k_f), per_draw(params.r)
+    drug = mixed(params.rho, outlook.dose - outlook.held[:, None])
+    strain = mixed(params.b[:, :SENSITIVE], outlook.stress[:SENSITIVE])
+    talk = mixed(params.b[:, SENSITIVE:], outlook.stress[SENSITIVE:])
+    kappa = per_draw(params.c) + per_draw(params.a) * mixed(params.alpha, outlook.dose)
+    later = jnp.log(1.0 + mixed(params.period - 1.0, outlook.period))
+    relative = jax.vmap(log_relative_hazard, (0, None))(params, outlook.risk)
+    level = jax.vmap(tethered, (0, None))(params, outlook.tether)
+    each = {k: jnp.repeat(getattr(params, k), patients) for k in ("eta_f", "hd0", "eta_d")}
+    log_h0 = (jnp.log(params.h0)[:, None] + relative).ravel()
+    sig = (flat(per_draw(params.sig_f)), flat(per_draw(params.sig_s)))
+    course = _Course(
+        law=transition(flat(k_f), flat(kappa), flat(r), sig, outlook.dt[:, None]),
+        push_f=flat(k_f * (today.p[None] * drug - today.q[None] * strain - talk)),
+        push_s=flat(r * level[None]),
+        jump_f=flat(mixed(params.ect_f, outlook.ect) * today.g_f[None]),
+        jump_s=flat(mixed(params.ect_s, outlook.ect) * today.g_s[None]),
+        log_hazard=log_h0[None] + flat(later),
+        dt=outlook.dt,
+    )
+    return _Lanes(today.f.ravel(), today.s.ravel(), Hazards(log_h0, each["eta_f"], each["hd0"], each["eta_d"])), course
 
 
 class _Pair(NamedTuple):
@@ -164,11 +208,51 @@ class _Pair(NamedTuple):
     v_ss: Lane
 
 
-def _move(x: _Pair, law: Transition, push: Lane) -> _Pair:
-    ff, fs, sf, ss, gf, gs, qff, qfs, qss = law
+class _Watched(NamedTuple):
+    """Those without an event so far: their law, the log of their share, and the share seen to relapse."""
+
+    law: _Pair
+    log_share: Lane
+    relapsed: Lane
+
+
+def _lanes_forward(lanes: _Lanes, course: _Course, *, competing: bool) -> tuple[Array, ...]:
+    def body(carry: tuple, step: _Course) -> tuple[tuple, tuple[Array, ...]]:
+        everyone, *watched = carry
+        hazard = lanes.hazard._replace(log_relapse=step.log_hazard)
+        each = (hazard._replace(dropout=jnp.zeros_like(hazard.dropout)), hazard)
+        after = [_through(w, h, step) for w, h in zip(watched, each, strict=False)]
+        everyone = _move(everyone, step)
+        survival = jnp.exp(after[0].log_share)
+        return (everyone, *after), (survival, after[-1].relapsed, everyone.m_f, everyone.m_s)
+
+    f, zero = lanes.f, jnp.zeros_like(lanes.f)
+    point = _Pair(f, lanes.s, zero + _POINT_VARIANCE, zero, zero + _POINT_VARIANCE)
+    watched = (_Watched(point, zero, zero),) * (2 if competing else 1)
+    found: tuple[Array, ...] = jax.lax.scan(body, (point, *watched), course)[1]
+    return found
+
+
+def _through(watched: _Watched, hazard: Hazards, step: _Course) -> _Watched:
+    begun = _survive(watched, hazard, step.dt / 2)
+    return _survive(begun._replace(law=_move(begun.law, step)), hazard, step.dt / 2)
+
+
+def _survive(watched: _Watched, hazard: Hazards, days: Array) -> _Watched:
+    m_f, m_s, v_ff, v_fs, v_ss = watched.law
+    zero = jnp.zeros_like(m_f)
+    log_z, mean, var = tilted_moments(m_f, v_ff, zero + days, (zero, zero), hazard)
+    gain, kappa = (mean - m_f) / v_ff, (v_ff - var) / v_ff**2
+    law = _Pair(mean, m_s + v_fs * gain, var, v_fs * (1 - kappa * v_ff), v_ss - kappa * v_fs**2)
+    relapsed = jnp.exp(watched.log_share) * relapse_share(m_f, v_ff, zero + days, hazard)
+    return _Watched(law, watched.log_share + log_z, watched.relapsed + relapsed)
+
+
+def _move(x: _Pair, step: _Course) -> _Pair:
+    ff, fs, sf, ss, gf, gs, hf, hs, qff, qfs, qss = step.law
     return _Pair(
-        ff * x.m_f + fs * x.m_s + gf * push,
-        sf * x.m_f + ss * x.m_s + gs * push,
+        ff * x.m_f + fs * x.m_s + gf * step.push_f + hf * step.push_s + step.jump_f,
+        sf * x.m_f + ss * x.m_s + gs * step.push_f + hs * step.push_s + step.jump_s,
         ff * ff * x.v_ff + 2 * ff * fs * x.v_fs + fs * fs * x.v_ss + qff,
         ff * sf * x.v_ff + (ff * ss + fs * sf) * x.v_fs + fs * ss * x.v_ss + qfs,
         sf * sf * x.v_ff + 2 * sf * ss * x.v_fs + ss * ss * x.v_ss + qss,

@@ -29,8 +29,6 @@ class Indicators:
         In the unit of the measure, [indicator].
     loads
         Whether the loading on (f, s, e, w) is free, [indicator, 4].
-    crp_centre, sleep_centre
-        Median log CRP (mg/L) and median total sleep time (h) of the cohort: the zero of the two stressors; NaN where never measured.
     """
 
     names: tuple[str, ...]
@@ -38,8 +36,6 @@ class Indicators:
     centre: np.ndarray
     scale: np.ndarray
     loads: np.ndarray
-    crp_centre: float
-    sleep_centre: float
 
 
 @cache
@@ -57,32 +53,25 @@ def choose_indicators(panel: Panel) -> Indicators:
         if _values(panel, n, symptom=False).size
     ]
     loads_of = {n: pattern()["features"][n]["loads"] for n, *_ in features}
-    features += [(n, False, *_spread(_named(panel.ema_means, n))) for n in panel.ema_means.names]
+    features += [(n, False, *_spread(named_values(panel.ema_means, n))) for n in panel.ema_means.names]
     rows = scales + features
     symptom = np.array([r[1] for r in rows], bool)
     loads = [pattern()["symptom"]["loads"] if r[1] else loads_of.get(r[0], pattern()["ema"]["loads"]) for r in rows]
-    crp, sleep = _named(panel.labs, "crp"), _named(panel.sleep, "tst_h")
     return Indicators(
         names=tuple(r[0] for r in rows),
         is_symptom=symptom,
         centre=np.array([r[2] for r in rows], float),
         scale=np.array([r[3] for r in rows], float),
         loads=np.array([[c in load for c in COMPONENTS] for load in loads], bool).reshape(len(rows), 4),
-        crp_centre=float(np.median(log_crp(crp))) if crp.size else np.nan,
-        sleep_centre=float(np.median(sleep)) if sleep.size else np.nan,
     )
 
 
-def log_crp(mg_l: np.ndarray) -> np.ndarray:
-    """Natural log of CRP (mg/L), with values below 0.1 mg/L, under the limit of most assays, read as 0.1."""
-    return np.log(np.maximum(mg_l, 0.1))
-
-
 def _values(panel: Panel, name: str, *, symptom: bool) -> np.ndarray:
-    return _named(panel.symptoms if symptom else panel.features, name)
+    return named_values(panel.symptoms if symptom else panel.features, name)
 
 
-def _named(records: Any, name: str) -> np.ndarray:
+def named_values(records: Any, name: str) -> np.ndarray:
+    """Every value of one name, of all patients."""
     return records.value[records.name == records.names.index(name)] if name in records.names else np.empty(0)
 
 

@@ -20,8 +20,9 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import Grid, log_likelihood
+from remanent.dynamics.filter import log_likelihood
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, Mechanism, to_params
+from remanent.dynamics.steps import Grid
 
 _STEP = 1e-5
 _NEWTON_STEPS = 8

@@ -1,30 +1,42 @@
 """The linear two-state model of one patient: parameters, drift, exact transition. Pure functions, no data.
 
-With function f, structure s, drug exposure D and stressors u (days; latent scale: 0 the patient's own pre-treatment level, 1 the mean functional gain of
-the cohort right after ECT)::
+With function f, structure s, exposure D_k to each drug class k and stressors u (days; latent scale: 0 the patient's own pre-treatment level, 1 the mean
+functional gain of the cohort right after ECT)::
 
-    df = -k_f (f - s - p_i (D - D_0) + b·u) dt + sig_f dW_f     D_0: exposure at the first record, under which f = 0
-    ds = [(c + a D)(f - s) - r s] dt  + sig_s dW_s
-    each index ECT session of n:  f += g_f,i / n,  s += g_s,i / n,  e += 1 / n
+    df = -k_f (f - s - p_i sum_k rho_k (D_k - D_k0) + q_i b·u + b_v v) dt + sig_f dW_f     D_k0: at the first record, under which f = 0
+    ds = [(c + a sum_k alpha_k D_k)(f - s) - r (s - beta·x_i)] dt + sig_s dW_s                x_i: tether (polygenic score, diagnosis)
+    each index ECT session of n, placement q:  f += ect_f_q g_f,i / n,  s += ect_s_q g_s,i / n,  e += ect_e_q / n
     dw = -w / tau_w dt + omega max(-dD/dt, 0) dt            withdrawal, deterministic given the doses
     de = -e / tau_e dt                                      ECT's imaging trace, deterministic given the sessions
     y_j = mu_j + m_ij + L_fj f + L_sj s + L_ej e + L_wj w + noise,   var = se² + sigma_j²
-    hazard of relapse h = h0 exp(-eta_f f)
+    hazard of relapse h_r = h0(t) exp(-eta_f f + eta_x·z_i),  of dropout h_d = hd0 exp(-eta_d f)
 
-The random effects p_i ~ N(p, sd_p²), g_f,i ~ N(1, sd_gf²), g_s,i ~ N(mu_gs, sd_gs²), m_ij ~ N(0, sd_mu_j²) enter linearly and are constant states of the
-filter. The active gain `a` multiplies (f - s), so it is one number for the cohort (docs/decisions/0003).
+v is exposure to psychotherapy. The random effects p_i ~ N(p, sd_p²), g_f,i ~ N(1, sd_gf²), g_s,i ~ N(mu_gs, sd_gs²), q_i ~ N(exp(-lam·reserve_i), sd_b²) and
+m_ij ~ N(0, sd_mu_j²) enter linearly and are constant states of the filter. The active gain `a` multiplies (f - s), so it is one number for the cohort
+(docs/decisions/0003).
 """
 
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 jax.config.update("jax_enable_x64", True)  # every array of this room is float64
 
 AnyArray = Any  # jax.Array inside a trace, numpy.ndarray outside; jaxtyping still checks the shape
 Lanes = Float[AnyArray, "..."]
+
+STRESSORS = ("crp", "sleep", "psychotherapy")
+SENSITIVE = (
+    2  # the first two act through the patient's sensitivity q_i; psychotherapy is a treatment with its own coefficient
+)
+_ONE, _ZERO = (
+    np.ones(1),
+    np.zeros(1),
+)  # of length 1, so that they stand for any number of classes, placements or covariates
+_SCALAR_ZERO = np.zeros(())
 
 
 class Params(NamedTuple):
@@ -47,13 +59,27 @@ class Params(NamedTuple):
     sig_f, sig_s
         Diffusion (latent units / sqrt(day)).
     b
-        Fall of function's target per unit of each stressor, [stressor].
+        Fall of function's target per unit of each of `STRESSORS`, [stressor]; negative where it helps.
     omega, tau_w
         Withdrawal symptoms per unit of exposure lost (standardised symptom units) and their decay (days).
     tau_e
         Decay of ECT's imaging trace (days).
     h0, eta_f
         Hazard of relapse at f = 0 (1/day) and protection per unit of f.
+    rho, alpha
+        What full exposure to a drug class does to p and to a, as multiples of the average class, [class].
+    ect_f, ect_s, ect_e
+        What a course by a placement adds to f, s and e, as multiples of the average placement, [placement].
+    lam, sd_b
+        Log fall of the sensitivity to stressors per unit of reserve, and its sd between patients of equal reserve.
+    set_point
+        Level to which structure is pulled back, per unit of each tether covariate (latent units), [covariate].
+    eta_x
+        Log hazard of relapse per unit of each risk covariate, [risk].
+    period
+        Hazard of relapse in each later period as a multiple of that in the first, [later period].
+    hd0, eta_d
+        Hazard of dropout at f = 0 (1/day; 0: dropout is not modelled) and its fall per unit of f.
     mu, sd_mu, l_f, l_s, l_e, l_w, sigma
         Per indicator, [indicator], in standardised units: mean, between-patient sd, loadings on f, s, e, w, and noise sd beyond the known sampling error.
     """
@@ -82,10 +108,24 @@ class Params(NamedTuple):
     l_e: Float[Array, " indicator"]
     l_w: Float[Array, " indicator"]
     sigma: Float[Array, " indicator"]
+    rho: Float[AnyArray, " class"] = _ONE
+    alpha: Float[AnyArray, " class"] = _ONE
+    ect_f: Float[AnyArray, " placement"] = _ONE
+    ect_s: Float[AnyArray, " placement"] = _ONE
+    ect_e: Float[AnyArray, " placement"] = _ONE
+    lam: Lanes = _SCALAR_ZERO
+    sd_b: Lanes = _SCALAR_ZERO
+    set_point: Float[AnyArray, " covariate"] = _ZERO
+    eta_x: Float[AnyArray, " risk"] = _ZERO
+    period: Float[AnyArray, " later"] = _ONE
+    hd0: Lanes = _SCALAR_ZERO
+    eta_d: Lanes = _SCALAR_ZERO
 
 
 class Transition(NamedTuple):
-    """Exact law of (f, s) over an interval, elementwise over lanes: x' = Phi x + g k_f v + noise(Q), v the constant input to f's target.
+    """Exact law of (f, s) over an interval, elementwise over lanes: x' = Phi x + g k_f v + h r x_0 + noise(Q).
+
+    v is the constant input to f's target, x_0 the level to which s is pulled back.
 
     Attributes
     ----------
@@ -93,6 +133,8 @@ class Transition(NamedTuple):
         Phi; `fs` is the effect of s on f.
     gf, gs
         Integral of the first column of Phi over the interval (days).
+    hf, hs
+        Integral of the second column.
     qff, qfs, qss
         Process noise covariance.
     """
@@ -103,6 +145,8 @@ class Transition(NamedTuple):
     ss: Lanes
     gf: Lanes
     gs: Lanes
+    hf: Lanes
+    hs: Lanes
     qff: Lanes
     qfs: Lanes
     qss: Lanes
@@ -156,6 +200,7 @@ def _by_stationary_law(args: tuple[Lanes, ...]) -> Transition:
     det, decay = k_f * r, k_f + kappa + r
     gf = (-(kappa + r) * (ff - 1) - k_f * sf) / det
     gs = (-kappa * (ff - 1) - k_f * sf) / det
+    hf, hs = (1 - ff - fs) / r, (1 - sf - ss) / r
     vf, vs = sig_f**2, sig_s**2
     xfs = ((kappa + r) * kappa * vf + k_f**2 * vs) / (2 * det * decay)
     xff = xfs + vf / (2 * k_f)
@@ -163,7 +208,7 @@ def _by_stationary_law(args: tuple[Lanes, ...]) -> Transition:
     qff = xff - (ff * (ff * xff + 2 * fs * xfs) + fs * fs * xss)
     qfs = xfs - (ff * (sf * xff + ss * xfs) + fs * (sf * xfs + ss * xss))
     qss = xss - (sf * (sf * xff + 2 * ss * xfs) + ss * ss * xss)
-    return Transition(ff, fs, sf, ss, gf, gs, qff, qfs, qss)
+    return Transition(ff, fs, sf, ss, gf, gs, hf, hs, qff, qfs, qss)
 
 
 _DOUBLINGS = 10
@@ -175,15 +220,16 @@ def _by_doubling(args: tuple[Lanes, ...]) -> Transition:
     """Gauss-Legendre integrals over dt / 2^10, then ten doublings: no division, so every limit of the drift is regular."""
     k_f, kappa, r, sig_f, sig_s, dt = args
     h = dt / 2**_DOUBLINGS
-    gf = gs = qff = qfs = qss = jnp.zeros_like(dt)
+    gf = gs = hf = hs = qff = qfs = qss = jnp.zeros_like(dt)
     for x, weight in _LEGENDRE_4:
         ff, fs, sf, ss = propagator(k_f, kappa, r, x * h)
         w = weight * h
         gf, gs = gf + w * ff, gs + w * sf
+        hf, hs = hf + w * fs, hs + w * ss
         qff = qff + w * ((sig_f * ff) ** 2 + (sig_s * fs) ** 2)
         qfs = qfs + w * (sig_f**2 * ff * sf + sig_s**2 * fs * ss)
         qss = qss + w * ((sig_f * sf) ** 2 + (sig_s * ss) ** 2)
-    start = Transition(*propagator(k_f, kappa, r, h), gf, gs, qff, qfs, qss)
+    start = Transition(*propagator(k_f, kappa, r, h), gf, gs, hf, hs, qff, qfs, qss)
     return jax.lax.fori_loop(0, _DOUBLINGS, lambda _, half: compose(half, half), start)
 
 
@@ -199,6 +245,8 @@ def compose(first: Transition, second: Transition) -> Transition:
         b.sf * a.fs + b.ss * a.ss,
         b.gf + b.ff * a.gf + b.fs * a.gs,
         b.gs + b.sf * a.gf + b.ss * a.gs,
+        b.hf + b.ff * a.hf + b.fs * a.hs,
+        b.hs + b.sf * a.hf + b.ss * a.hs,
         b.qff + top_f * b.ff + top_s * b.fs,
         b.qfs + top_f * b.sf + top_s * b.ss,
         b.qss + low_f * b.sf + low_s * b.ss,

@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 from jaxtyping import Array, Float
 
-from remanent.dynamics.indicators import Indicators
+from remanent.dynamics.design import Design
 from remanent.dynamics.model import Params
 
 Mechanism = Literal["natural", "passive", "active", "dual"]
@@ -24,6 +24,8 @@ MECHANISMS: tuple[Mechanism, ...] = ("natural", "passive", "active", "dual")
 SWITCHES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 _PER_INDICATOR = ("mu", "sd_mu", "l_f", "l_s", "l_e", "sigma")
 _LOAD_COLUMN = {"l_f": 0, "l_s": 1, "l_e": 2}
+_PER_CLASS, _PER_PLACEMENT = ("rho", "alpha"), ("ect_f", "ect_s", "ect_e")
+_STRESS = ("b_crp", "b_sleep", "b_psychotherapy")
 
 Theta = Float[Array, " param"]
 
@@ -36,16 +38,18 @@ def table() -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Layout:
-    """Names, centres and spreads of the coordinates of theta for one set of indicators, [param]; hashable, so a compiled trace can belong to it.
+    """Names, centres and spreads of the coordinates of theta for one design, [param]; hashable, so a compiled trace can belong to it.
 
     Attributes
     ----------
     names
-        ``k_f``, ``p``, ... and ``l_f[hdrs24]`` for the parameters of an indicator.
+        ``k_f``, ``p``, ... and ``l_f[hdrs24]`` for the parameters of an indicator, ``rho[ssri]`` for those of a drug class, and so on.
     centre, spread
         Of the normal prior, on the parameter's own scale (log where `is_log`).
     loads
         Whether an indicator's loading on (f, s, e, w) is free, [indicator, 4].
+    class_weight, placement_weight
+        Shares by which the multipliers of classes and of placements average to 1 (geometrically).
     """
 
     names: tuple[str, ...]
@@ -53,6 +57,8 @@ class Layout:
     spread: tuple[float, ...]
     is_log: tuple[bool, ...]
     loads: tuple[tuple[bool, ...], ...]
+    class_weight: tuple[float, ...] = ()
+    placement_weight: tuple[float, ...] = ()
 
     @property
     def size(self) -> int:
@@ -63,10 +69,15 @@ class Layout:
         """Coordinate of a parameter."""
         return self.names.index(name)
 
+    def indices(self, kind: str) -> np.ndarray:
+        """Coordinates of every parameter ``kind[...]``, in order."""
+        return np.array([k for k, name in enumerate(self.names) if name.startswith(f"{kind}[")], int)
 
-def layout(indicators: Indicators) -> Layout:
-    """Coordinates of theta: the dynamics first, then each kind of parameter for all indicators."""
-    rows = [(name, entry) for name, entry in table()["dynamics"].items()]
+
+def layout(design: Design) -> Layout:
+    """Coordinates of theta: the dynamics first, then what exists only in some studies, then each kind of parameter for all indicators."""
+    indicators = design.indicators
+    rows = [*table()["dynamics"].items(), *_of_the_study(design)]
     for kind in _PER_INDICATOR:
         for j, name in enumerate(indicators.names):
             prior = table()["symptom" if indicators.is_symptom[j] else "feature"].get(kind)
@@ -78,7 +89,29 @@ def layout(indicators: Indicators) -> Layout:
         spread=tuple(float(entry["sd"]) for _, entry in rows),
         is_log=is_log,
         loads=tuple(tuple(map(bool, row)) for row in indicators.loads),
+        class_weight=design.class_weight,
+        placement_weight=design.placement_weight,
     )
+
+
+def _of_the_study(design: Design) -> list[tuple[str, Mapping[str, Any]]]:
+    """Parameters that exist only where the study can inform them: two classes, two placements, a covariate that varies, a dropout, a break."""
+    found = []
+    for kinds, names, group in (
+        (_PER_CLASS, design.classes, "class"),
+        (_PER_PLACEMENT, design.placements, "placement"),
+    ):
+        if len(names) > 1:
+            found += [(f"{kind}[{name}]", table()[group][kind]) for kind in kinds for name in names]
+    for covariate in design.tether:
+        kind = "diagnosis" if covariate.level is not None else covariate.column
+        found.append((f"set_point[{covariate.name}]", table()["set_point"][kind]))
+    found += [(f"eta_x[{covariate.name}]", table()["eta_x"][covariate.column]) for covariate in design.risk]
+    if design.reserve:
+        found.append(("lam", table()["reserve"]["lam"]))
+    if design.dropout:
+        found += [(name, table()["dropout"][name]) for name in ("hd0", "eta_d")]
+    return found + [(f"period[day {name}]", table()["period"]["period"]) for name in design.periods]
 
 
 def to_params(theta: Theta, layout: Layout, switches: Float[Array, " 2"]) -> Params:
@@ -87,30 +120,47 @@ def to_params(theta: Theta, layout: Layout, switches: Float[Array, " 2"]) -> Par
     x = np.array(layout.centre) + np.array(layout.spread) * theta
     x = jnp.where(is_log, jnp.exp(jnp.where(is_log, x, 0.0)), x)
     loads = np.array(layout.loads, float).reshape(-1, 4)
-    count = len(table()["dynamics"])
-    d = dict(zip(layout.names[:count], x[:count], strict=True))
-    per = dict(zip(_PER_INDICATOR, x[count:].reshape(len(_PER_INDICATOR), -1), strict=True))
+    d = {name: x[k] for k, name in enumerate(layout.names) if "[" not in name}
+    per = {kind: x[layout.indices(kind)] for kind in _PER_INDICATOR}
     for name, column in _LOAD_COLUMN.items():
         per[name] = per[name] * loads[:, column]
     c = d["r"] * d["c_ratio"]
+    straight = (
+        "k_f",
+        "r",
+        "mu_gs",
+        "sd_gs",
+        "sd_gf",
+        "sig_f",
+        "sig_s",
+        "omega",
+        "tau_w",
+        "tau_e",
+        "h0",
+        "eta_f",
+        "sd_b",
+    )
+    per |= {kind: _multiples(x, layout, kind, layout.class_weight) for kind in _PER_CLASS}
+    per |= {kind: _multiples(x, layout, kind, layout.placement_weight) for kind in _PER_PLACEMENT}
+    per |= {kind: x[layout.indices(kind)] for kind in ("set_point", "eta_x", "period")}
+    zero = jnp.zeros_like(d["r"])
     return Params(
-        k_f=d["k_f"],
-        r=d["r"],
+        **{name: d[name] for name in straight},
+        **{name: d.get(name, zero) for name in ("lam", "hd0", "eta_d")},
         c=c,
         a=switches[1] * c * d["a_ratio"],
         p=switches[0] * d["p"],
         sd_p=switches[0] * d["sd_p"],
-        mu_gs=d["mu_gs"],
-        sd_gs=d["sd_gs"],
-        sd_gf=d["sd_gf"],
-        sig_f=d["sig_f"],
-        sig_s=d["sig_s"],
-        b=jnp.stack([d["b_crp"], d["b_sleep"]]),
-        omega=d["omega"],
-        tau_w=d["tau_w"],
-        tau_e=d["tau_e"],
-        h0=d["h0"],
-        eta_f=d["eta_f"],
+        b=jnp.stack([d[name] for name in _STRESS]),
         l_w=jnp.asarray(loads[:, 3]),
         **per,
     )
+
+
+def _multiples(x: Array, layout: Layout, kind: str, weight: tuple[float, ...]) -> Array:
+    """Multiples of the average member, 1 where there is only one: exp of what remains of the logs after their weighted mean."""
+    at = layout.indices(kind)
+    if not at.size:
+        return jnp.ones(len(weight))
+    log = jnp.log(x[at])
+    return jnp.exp(log - (np.array(weight) * log).sum())

@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import Grid, Smoothed, smooth
+from remanent.dynamics.filter import Smoothed, smooth
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, to_params
+from remanent.dynamics.steps import Grid, unobserved
 
 Theta = Float[np.ndarray, "draw param"]
 LEAST_WEIGHT = 1e-3
@@ -40,9 +41,7 @@ def posterior_states(
     posterior: Posterior, grid: Grid, weight: Float[np.ndarray, " mechanism"], draws: int, rng: np.random.Generator
 ) -> States:
     """Mix smoothed states over `draws` parameter draws of each mechanism; the same from the prior, with nothing observed, to compare."""
-    blind = grid._replace(
-        observed=np.zeros_like(grid.dt), at_risk=np.zeros_like(grid.dt), relapse=np.zeros_like(grid.dt)
-    )
+    blind = unobserved(grid)
     even = np.full(len(MECHANISMS), 1 / len(MECHANISMS))
     after = _mixture(posterior.layout, [fit.draw(rng, draws) for fit in posterior.fits], grid, weight)
     prior_draws = [rng.standard_normal((draws, posterior.layout.size)) for _ in MECHANISMS]

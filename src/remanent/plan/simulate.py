@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from remanent.dynamics.grid import Medication, total_exposure
+from remanent.dynamics.grid import Medication, exposure_by_class
+from remanent.treatment.drugs import CLASSES
 from remanent.treatment.exposure import DoseHistory
 from remanent.treatment.taper import stop, taper
 
@@ -49,10 +50,13 @@ def planned_exposure(
     given: Sequence[Medication],
     today: Float[np.ndarray, " patient"],
     edges_days: Float[np.ndarray, " edge"],
-) -> Float[np.ndarray, "interval patient"]:
-    """Mean exposure of each patient over intervals that start today; edges in days from today. Serum levels carry over to later doses."""
+) -> Float[np.ndarray, "class interval patient"]:
+    """Mean exposure of each patient to each of `CLASSES` over intervals that start today; edges in days from today.
+
+    Serum levels carry over to later doses.
+    """
     columns = [
-        total_exposure(plan(one.doses, float(day)), one.levels, day + edges_days)
+        exposure_by_class(plan(one.doses, float(day)), one.levels, day + edges_days)
         for one, day in zip(given, today, strict=True)
     ]
-    return np.stack(columns, axis=1) if columns else np.zeros((len(edges_days) - 1, 0))
+    return np.stack(columns, axis=-1) if columns else np.zeros((len(CLASSES), len(edges_days) - 1, 0))

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from remanent.dynamics.filter import Grid
 from remanent.dynamics.forecast import Ahead, Outlook, Today, draw_today, roll_forward
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.priors import MECHANISMS, SWITCHES
+from remanent.dynamics.steps import Grid, unobserved
 
 HORIZONS_DAYS = (28.0, 91.0, 182.0, 364.0)
 # Ends of the intervals of a forecast (days): fine where a withdrawn drug still moves, weekly after.
@@ -73,9 +73,7 @@ def posterior_ensemble(
 
 def prior_ensemble(posterior: Posterior, grid: Grid, patients: int, draws: int, rng: np.random.Generator) -> Ensemble:
     """Draws from the prior on the same doses and ECT, nothing having been observed."""
-    blind = grid._replace(
-        observed=np.zeros_like(grid.dt), at_risk=np.zeros_like(grid.dt), relapse=np.zeros_like(grid.dt)
-    )
+    blind = unobserved(grid)
     size, every = posterior.layout.size, tuple(range(len(MECHANISMS)))
     today = [draw_today(posterior.layout, rng.standard_normal((draws, size)), SWITCHES[m], blind, rng) for m in every]
     weight = np.full((patients, len(MECHANISMS)), 1 / len(MECHANISMS))
@@ -86,14 +84,8 @@ def _real(today: Today, patients: int) -> Today:
     return Today(today.theta, *(v[:, :patients] for v in today[1:]))
 
 
-def roll(
-    ensemble: Ensemble,
-    dose: Float[np.ndarray, "interval patient"],
-    stress: Float[np.ndarray, "stressor patient"],
-    held: Float[np.ndarray, " patient"] | None = None,
-) -> tuple[Ahead, ...]:
-    """Each mechanism's draws through one course whose intervals end at EDGES_DAYS[1:]; `held`: exposure at the first record, none if None."""
-    outlook = Outlook(np.diff(EDGES_DAYS), dose, np.zeros(dose.shape[1]) if held is None else held, stress)
+def roll(ensemble: Ensemble, outlook: Outlook) -> tuple[Ahead, ...]:
+    """Each mechanism's draws through one course; estimates at horizons want intervals that end at EDGES_DAYS[1:]."""
     return tuple(
         roll_forward(ensemble.posterior.layout, SWITCHES[m], today, outlook)
         for m, today in zip(ensemble.mechanisms, ensemble.today, strict=True)
@@ -101,8 +93,13 @@ def roll(
 
 
 def relapse_probability(ensemble: Ensemble, ahead: Sequence[Ahead]) -> Estimate:
-    """Probability of relapse up to the end of each interval."""
+    """Probability of relapse up to the end of each interval, in a patient who is followed up."""
     return summarise([1 - a.survival for a in ahead], ensemble.weight)
+
+
+def relapse_incidence(ensemble: Ensemble, ahead: Sequence[Ahead]) -> Estimate:
+    """Probability that a relapse is seen up to the end of each interval, patients dropping out as they do in this study."""
+    return summarise([a.incidence for a in ahead], ensemble.weight)
 
 
 def remanence(ensemble: Ensemble, withdrawn: Sequence[Ahead]) -> Estimate:

@@ -7,13 +7,14 @@ import numpy as np
 
 from remanent.dynamics import compare as comparing
 from remanent.dynamics.compare import Comparison
-from remanent.dynamics.filter import Grid
+from remanent.dynamics.design import Design, choose_design
 from remanent.dynamics.forecast import Ahead
-from remanent.dynamics.grid import TimeLine, build_timeline, medication_of, total_exposure
-from remanent.dynamics.indicators import Indicators, choose_indicators
+from remanent.dynamics.grid import TimeLine, build_timeline, look_ahead, medication_of, total_exposure
+from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.infer import Posterior, fit, on_data
 from remanent.dynamics.priors import MECHANISMS, layout
 from remanent.dynamics.states import States, posterior_states
+from remanent.dynamics.steps import Grid
 from remanent.plan.decide import Advice, Interval, Situation, Thresholds, decide, shipped_thresholds, thresholds_for
 from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
 from remanent.relapse.predict import (
@@ -35,7 +36,7 @@ DRAWS = 120
 STATE_DRAWS = 25
 FARTHEST_SD = 10.0
 
-Population = tuple[Indicators, Posterior]
+Population = tuple[Design, Posterior]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Outcome:
     Attributes
     ----------
     dose
-        By plan, mean exposure over each interval of `EDGES_DAYS`, [interval, lane].
+        By plan, mean exposure over each interval of `EDGES_DAYS`, [class, interval, lane] in the order of `CLASSES`.
     relapse
         By plan, probability of relapse up to each interval end of `EDGES_DAYS`, [interval, lane].
     informed
@@ -66,7 +67,7 @@ class Results:
     """Everything the group level found. `situation`, `advice` and `gone` (no longer at risk of a first relapse) by lane."""
 
     panel: Panel
-    indicators: Indicators
+    design: Design
     timeline: TimeLine
     posterior: Posterior
     comparison: Comparison
@@ -78,6 +79,11 @@ class Results:
     lacks: tuple[str, ...]
     added: tuple[Contribution, ...]
     seed: int
+
+    @property
+    def indicators(self) -> Indicators:
+        """The measures of the fit."""
+        return self.design.indicators
 
 
 def analyse(
@@ -93,12 +99,12 @@ def analyse(
 
     `standing` says whose forecast cannot be relied on; None: everyone's can.
     """
-    indicators = population[0] if population else choose_indicators(panel)
-    if not indicators.names or not np.isfinite(panel.last_day).any():
+    design = population[0] if population else choose_design(panel)
+    if not design.indicators.names or not np.isfinite(panel.last_day).any():
         return None
-    timeline = build_timeline(panel, indicators)
-    log("grid", patients=len(timeline.lanes), steps=int(timeline.steps.max()), indicators=len(indicators.names))
-    fitted = on_data(population[1], timeline.grid) if population else fit(layout(indicators), timeline.grid)
+    timeline = build_timeline(panel, design)
+    log("grid", patients=len(timeline.lanes), steps=int(timeline.steps.max()), indicators=len(design.indicators.names))
+    fitted = on_data(population[1], timeline.grid) if population else fit(layout(design), timeline.grid)
     posterior = without_runaways(fitted, timeline.grid)
     for one in posterior.fits:
         log(
@@ -125,7 +131,7 @@ def analyse(
     )
     return Results(
         panel=panel,
-        indicators=indicators,
+        design=design,
         timeline=timeline,
         posterior=posterior,
         comparison=comparison,
@@ -137,9 +143,7 @@ def analyse(
         advice=tuple(decide(s, table) for s in situation),
         gone=np.array([standing.gone(who) for who in people], bool),
         lacks=lacks,
-        added=contributions(
-            posterior, timeline, indicators, outcome.dose["continue"], comparison.evidence_weight, DRAWS, seed
-        ),
+        added=contributions(posterior, timeline, outcome.dose["continue"], comparison.evidence_weight, DRAWS, seed),
         seed=seed,
     )
 
@@ -179,8 +183,8 @@ def forecast(
     dose = {name: planned_exposure(plan, given, timeline.today, EDGES_DAYS) for name, plan in STANDARD_PLANS.items()}
     relapse, informed, rolled = {}, {}, {}
     for name in STANDARD_PLANS:
-        rolled[name] = roll(after, dose[name], timeline.stress_today, timeline.held)
-        blind = roll(before, dose[name], timeline.stress_today, timeline.held)
+        outlook = look_ahead(timeline, dose[name], EDGES_DAYS)
+        rolled[name], blind = roll(after, outlook), roll(before, outlook)
         relapse[name] = relapse_probability(after, rolled[name])
         informed[name] = enough & (_contraction(after, before, rolled[name], blind) >= least)
         if name == "stop":

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from remanent.dynamics.filter import Grid
-from remanent.dynamics.grid import TimeLine
-from remanent.dynamics.indicators import Indicators
+from remanent.dynamics.grid import TimeLine, look_ahead
 from remanent.dynamics.infer import Posterior, on_data
+from remanent.dynamics.model import SENSITIVE, STRESSORS
+from remanent.dynamics.steps import Grid, without_events
 from remanent.relapse.predict import EDGES_DAYS, posterior_ensemble, relapse_probability, roll
 
 HORIZON_DAYS = 182.0
@@ -39,27 +39,28 @@ class Contribution:
 def contributions(
     posterior: Posterior,
     timeline: TimeLine,
-    indicators: Indicators,
-    dose: np.ndarray,
+    given: np.ndarray,
     weight: np.ndarray,
     draws: int,
     seed: int,
 ) -> tuple[Contribution, ...]:
-    """Contribution of scans, momentary ratings, CRP and sleep, where there are any; `dose` is the outlook on unchanged doses [interval, lane]."""
+    """Contribution of scans, momentary ratings, CRP and sleep, where there are any; `given` is exposure on unchanged doses [class, interval, lane]."""
     lanes = len(timeline.lanes)
     weights = np.repeat(weight[None], lanes, 0)
 
     def forecast(grid: Grid, stress: np.ndarray) -> np.ndarray:
         ensemble = posterior_ensemble(posterior, grid, weights, draws, np.random.default_rng(seed))
         row = int(np.searchsorted(EDGES_DAYS[1:], HORIZON_DAYS))
-        return relapse_probability(ensemble, roll(ensemble, dose, stress, timeline.held)).mean[row]
+        return relapse_probability(
+            ensemble, roll(ensemble, look_ahead(timeline, given, EDGES_DAYS, stress=stress))
+        ).mean[row]
 
     with_all, score_all = (
         forecast(timeline.grid, timeline.stress_today),
         _event_score(posterior, timeline.grid, weight, lanes),
     )
     out = []
-    for name, grid, stress, has in _without_each(timeline, indicators):
+    for name, grid, stress, has in _without_each(timeline):
         if not has.any():
             continue
         without = forecast(grid, stress)
@@ -69,9 +70,9 @@ def contributions(
     return tuple(out)
 
 
-def _without_each(timeline: TimeLine, indicators: Indicators) -> list[tuple[str, Grid, np.ndarray, np.ndarray]]:
+def _without_each(timeline: TimeLine) -> list[tuple[str, Grid, np.ndarray, np.ndarray]]:
     """Name, grid without it, stressors today without it, and which lanes have it."""
-    grid, lanes = timeline.grid, len(timeline.lanes)
+    grid, lanes, indicators = timeline.grid, len(timeline.lanes), timeline.design.indicators
     ema = np.array([n.startswith("ema_") for n in indicators.names])
     out = []
     for name, mine in (("scans", ~indicators.is_symptom & ~ema), ("momentary ratings", ema)):
@@ -79,17 +80,17 @@ def _without_each(timeline: TimeLine, indicators: Indicators) -> list[tuple[str,
         hidden = grid._replace(observed=np.where(seen, 0.0, grid.observed))
         out.append((name, hidden, timeline.stress_today, seen.any(0)[:lanes]))
     for name, row in (("CRP", 0), ("sleep", 1)):
-        kept = np.ones((2, 1))
+        kept = np.ones((len(STRESSORS), 1))
         kept[row] = 0.0
         has = (grid.stress[row] != 0).any(0)[:lanes] | (timeline.stress_today[row] != 0)
-        out.append((name, grid._replace(stress=grid.stress * kept[..., None]), timeline.stress_today * kept, has))
+        without = grid._replace(stress=grid.stress * kept[..., None])
+        out.append((name, without, timeline.stress_today * kept[:SENSITIVE], has))
     return out
 
 
 def _event_score(posterior: Posterior, grid: Grid, weight: np.ndarray, lanes: int) -> np.ndarray:
     """Log p(relapse or no relapse | everything measured) per lane, averaged over mechanisms (nats)."""
-    quiet = grid._replace(at_risk=np.zeros_like(grid.dt), relapse=np.zeros_like(grid.dt))
-    both, measured = (on_data(posterior, g) for g in (grid, quiet))
+    both, measured = (on_data(posterior, g) for g in (grid, without_events(grid)))
     scores = [
         b.patient_log_lik[:lanes] - m.patient_log_lik[:lanes] for b, m in zip(both.fits, measured.fits, strict=True)
     ]

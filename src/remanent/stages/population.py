@@ -1,4 +1,4 @@
-"""The fitted population as a file, so that a new visit needs a filter pass and no refit. population.json, format 1."""
+"""The fitted population as a file, so that a new visit needs a filter pass and no refit. population.json, format 2."""
 
 import hashlib
 import json
@@ -11,24 +11,25 @@ import numpy as np
 
 from remanent import __version__
 from remanent._errors import InputError, Problem
-from remanent.dynamics.indicators import Indicators, choose_indicators
+from remanent.dynamics.design import Covariate, Design, choose_design
+from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.infer import Fit, Posterior
 from remanent.dynamics.priors import layout
 from remanent.study.panel import Panel
 from remanent.study.record.files import write_whole
 
-FORMAT = 1
+FORMAT = 2
 NAME = "population.json"
 _AGAIN = "Run `remanent run STUDY OUT` once more."
 
 
-def save(out: Path, indicators: Indicators, posterior: Posterior) -> Path:
-    """Write the indicators' scales and each mechanism's mode, covariance and evidence."""
+def save(out: Path, design: Design, posterior: Posterior) -> Path:
+    """Write the design's scales and each mechanism's mode, covariance and evidence."""
     content = {
         "format": FORMAT,
         "remanent": __version__,
         "priors": _priors_hash(),
-        "indicators": {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in asdict(indicators).items()},
+        "design": _plain(asdict(design)),
         "fits": [
             {
                 "mechanism": f.mechanism,
@@ -46,7 +47,14 @@ def save(out: Path, indicators: Indicators, posterior: Posterior) -> Path:
     return path
 
 
-def load(out: Path) -> tuple[Indicators, Posterior]:
+def _plain(value: Any) -> Any:
+    """Arrays as lists, at any depth."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def load(out: Path) -> tuple[Design, Posterior]:
     """Read it back; the fits carry no patient's likelihood until they meet data (`infer.on_data`).
 
     Raises
@@ -57,29 +65,48 @@ def load(out: Path) -> tuple[Indicators, Posterior]:
     path = out / NAME
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
-        if content["format"] != FORMAT or content["priors"] != _priors_hash():
-            raise InputError(
-                "was made by another version", where=str(path), why="Its numbers mean something else now.", do=_AGAIN
-            )
-        indicators = _indicators(content["indicators"])
+        _check_version(content, path)
+        design = _design(content["design"])
         fits = tuple(_fit(entry) for entry in content["fits"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             "holds no fitted population", where=str(path), why=f"{type(error).__name__}: {error}", do=_AGAIN
         ) from error
-    return indicators, Posterior(layout(indicators), fits)
+    return design, Posterior(layout(design), fits)
 
 
-def not_in(known: Indicators, panel: Panel) -> list[Problem]:
-    """Measures of the panel that the fitted population has never seen: they take no part until the next run."""
-    new = [name for name in choose_indicators(panel).names if name not in known.names]
-    why = "is new since the population was fitted and takes no part in this update; run `remanent run` to fit it."
-    return [
-        Problem(
-            "phenotype" if name in panel.symptoms.names else "derivatives", None, name, f'"{name}" {why}', "set_aside"
+def _check_version(content: dict[str, Any], path: Path) -> None:
+    """Refuse a population whose numbers mean something else now."""
+    if content["format"] != FORMAT:
+        raise InputError(
+            f"has format {content['format']}; this version reads format {FORMAT}",
+            where=str(path),
+            why="The model has other parameters now (drug classes, placements, covariates, dropout).",
+            do=_AGAIN,
         )
-        for name in new
+    if content["priors"] != _priors_hash():
+        raise InputError(
+            "was fitted under other priors", where=str(path), why="Its numbers mean something else now.", do=_AGAIN
+        )
+
+
+def not_in(known: Design, panel: Panel) -> list[Problem]:
+    """Measures, drug classes, placements and diagnoses that the fitted population has never seen: they take no part until the next run."""
+    now = choose_design(panel)
+    seen, found = known.indicators.names, now.indicators.names
+    new = [
+        *(("phenotype" if n in panel.symptoms.names else "derivatives", n, n) for n in found if n not in seen),
+        *(("medication", "drug", f"drug class {c}") for c in now.classes if c not in known.classes),
+        *(("ect", "placement", f"placement {p}") for p in now.placements if p not in known.placements),
     ]
+    why = "is new since the population was fitted and takes no part in this update; run `remanent run` to fit it."
+    return [Problem(file, None, column, f'"{what}" {why}', "set_aside") for file, column, what in new]
+
+
+def _design(entry: dict[str, Any]) -> Design:
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+    covariates = {name: tuple(Covariate(**c) for c in entry[name]) for name in ("tether", "risk", "reserve")}
+    return Design(**(fields | covariates | {"indicators": _indicators(entry["indicators"])}))
 
 
 def _indicators(entry: dict[str, Any]) -> Indicators:
@@ -89,8 +116,6 @@ def _indicators(entry: dict[str, Any]) -> Indicators:
         centre=np.array(entry["centre"], float),
         scale=np.array(entry["scale"], float),
         loads=np.array(entry["loads"], bool).reshape(-1, 4),
-        crp_centre=float(entry["crp_centre"]),
-        sleep_centre=float(entry["sleep_centre"]),
     )
 
 

@@ -54,7 +54,7 @@ def publish(record: Record, found: Found, options: Options, log: Callable[..., N
         record.put_results(name, columns)
     if results is not None:
         _keep_draws(record, results)
-    fitted = [] if results is None else [save(out, results.indicators, results.posterior)]
+    fitted = [] if results is None else [save(out, results.design, results.posterior)]
     features, problems, made = comparable.features, record.problems(), record.table("processing")
     description = _description(study_root)
     parameters = {"Seed": seed, "Snapshot": record.snapshot_id, "AuditHead": record.head}

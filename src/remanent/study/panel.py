@@ -14,6 +14,8 @@ from remanent.study.tables import Table
 
 MOST_EMA_MEANS = 60
 NOT_AT_RISK_AFTER = ("relapse", "dropout", "death", "end_of_followup")
+# Numbers about a participant that the model may use.
+ABOUT_PEOPLE = ("age", "education_years", "premorbid_iq", "prs_mdd")
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,10 @@ class Panel:
         First and last record of any kind, [patient]; NaN for a patient without records.
     risk_end_day, relapsed
         Until when relapse was watched for, and whether it then occurred, [patient]; NaN where the study does not record events.
+    dropped_out
+        Whether the patient left the study on that day, [patient].
+    people
+        Each of `ABOUT_PEOPLE`, [patient]; NaN where unknown.
     """
 
     patients: tuple[str, ...]
@@ -105,6 +111,8 @@ class Panel:
     last_day: np.ndarray
     risk_end_day: np.ndarray
     relapsed: np.ndarray
+    dropped_out: np.ndarray
+    people: Mapping[str, np.ndarray]
 
 
 def build_panel(tables: Mapping[str, Table], features: Table | None = None) -> Panel:
@@ -133,7 +141,7 @@ def build_panel(tables: Mapping[str, Table], features: Table | None = None) -> P
         (_patients(t, index), _column(t, "day")) for t in (events, tables.get("sessions"))
     ]
     last_day = _extreme(np.fmax, [*dated, (ect_patient, _column(ect, "day"))], len(patients))
-    risk_end, relapsed = _risk(events, index, last_day)
+    risk_end, relapsed, dropped_out = _risk(events, index, last_day)
     return Panel(
         patients=patients,
         diagnosis=tuple(people["diagnosis"]),
@@ -147,6 +155,8 @@ def build_panel(tables: Mapping[str, Table], features: Table | None = None) -> P
         last_day=last_day,
         risk_end_day=risk_end,
         relapsed=relapsed,
+        dropped_out=dropped_out,
+        people={name: _column(people, name) for name in ABOUT_PEOPLE},
     )
 
 
@@ -233,15 +243,25 @@ def _extreme(reduce: np.ufunc, dated: list[tuple[np.ndarray, np.ndarray]], patie
     return out
 
 
-def _risk(events: Table | None, index: Mapping[str, int], last_day: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """End of observation for relapse: the first ending event; without one, the last record, provided the study records events at all."""
+def _risk(
+    events: Table | None, index: Mapping[str, int], last_day: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """End of observation for relapse, and whether it ended with relapse or else with dropout.
+
+    The end is the first ending event; without one, the last record, provided the study records events at all.
+    """
+    nobody = np.zeros(len(last_day), bool)
     if events is None or not len(events):
-        return np.full(len(last_day), np.nan), np.zeros(len(last_day), bool)
+        return np.full(len(last_day), np.nan), nobody, nobody
     ends = np.isin(events["event"].astype(str), NOT_AT_RISK_AFTER)
     patient, day = _patients(events, index)[ends], _column(events, "day")[ends]
-    is_relapse = events["event"][ends] == "relapse"
     end = np.full(len(last_day), np.inf)
     np.minimum.at(end, patient, day)
-    relapsed = np.zeros(len(last_day), bool)
-    np.logical_or.at(relapsed, patient, is_relapse & (day == end[patient]))
-    return np.where(np.isinf(end), last_day, end), relapsed
+
+    def ended_with(event: str) -> np.ndarray:
+        out = np.zeros(len(last_day), bool)
+        np.logical_or.at(out, patient, (events["event"][ends] == event) & (day == end[patient]))
+        return out
+
+    relapsed = ended_with("relapse")
+    return np.where(np.isinf(end), last_day, end), relapsed, ended_with("dropout") & ~relapsed

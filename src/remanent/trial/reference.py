@@ -69,7 +69,7 @@ def reference_params(mechanism: str, overrides: Mapping[str, Any] | None = None)
 
 
 def _scalars_and_b() -> list[str]:
-    return [name for name in Params._fields if name not in PER_INDICATOR]
+    return [name for name in Params._fields if name not in PER_INDICATOR and name not in Params._field_defaults]
 
 
 def _overridden(name: str, override: object, values: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -96,7 +96,9 @@ def integrate(rng: np.random.Generator, params: Params, person: Person, forcing:
     paths = np.empty((4, steps, lanes))
     f, s, w, e = (np.broadcast_to(x, lanes).astype(float) for x in (start.f, start.s, start.w, start.e))
     ect = np.broadcast_to(forcing.ect, (steps, lanes))
-    input_ = person.p * (forcing.exposure - forcing.held) - np.tensordot(_value(params.b), forcing.stress, axes=1)
+    input_ = person.p * (forcing.exposure - forcing.held) - np.tensordot(
+        _value(params.b)[: len(forcing.stress)], forcing.stress, axes=1
+    )
     kappa = person.c + person.a * forcing.exposure
     f, s, e = f + person.g_f * ect[0], s + person.g_s * ect[0], e + ect[0]
     paths[:, 0] = f, s, w, e

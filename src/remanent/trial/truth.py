@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from remanent.dynamics.model import Params
 from remanent.treatment.exposure import DoseHistory
 from remanent.treatment.taper import stop, taper
 from remanent.trial.cohort import Cohort, held_exposure, total_exposure
@@ -86,6 +87,8 @@ def _population(cohort: Cohort) -> Iterator[Row]:
     names = [one.name for one in indicators()]
     for field, value in cohort.params._asdict().items():
         axis = names if field in PER_INDICATOR else STRESSORS if field == "b" else None
+        if field in Params._field_defaults:
+            continue  # not simulated
         if axis is None:
             yield "cohort", f"params.{field}", None, None, None, float(value)
         else:
