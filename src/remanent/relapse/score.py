@@ -119,7 +119,8 @@ def _counts(
     order = np.argsort(time_days, kind="stable")
     times, starts = np.unique(time_days[order], return_index=True)
     if not len(times):
-        return times, *(np.empty((len(w), 0)) for _ in range(3))
+        none = np.empty((len(w), 0))
+        return times, none, none, none
     w = w[:, order]
     every, events = (np.add.reduceat(part, starts, axis=1) for part in (w, w * event[order]))
     at_risk = np.cumsum(every[:, ::-1], axis=1)[:, ::-1]
