@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from small import SCANS, Ran, quiet, records, run_quietly, tables_of
+from small import PEOPLE, SCANS, Ran, quiet, records, run_quietly, tables_of
 
 from remanent.cli import main
 from remanent.stages.analyse import Results
@@ -99,7 +99,7 @@ def test_participants_one_by_one_give_the_same_record(ran: Ran, tmp_path: Path) 
     out = tmp_path / "out"
     for who in ("002", "sub-001"):
         measured(ran.study, out, participants=(who,))
-    rest = [f"sub-{n:03d}" for n in range(3, 9)]
+    rest = [f"sub-{n:03d}" for n in range(3, PEOPLE + 1)]
     measured(ran.study, out, participants=rest)
     assert measured(ran.study, out) == (0, SCANS)
     assert features_of(out) == features_of(ran.out)

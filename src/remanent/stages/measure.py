@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from remanent import __version__
 from remanent._errors import Problem, RemanentError
 from remanent.circuits.atlas import choose_atlas
@@ -127,7 +129,8 @@ def _hash(root: Path, session: SessionFiles, settings: str) -> str:
 def _measure_one(root: Path, atlas: str | None, connections: Connections | None, files: SessionFiles) -> Measured:
     try:
         session = load_session(root, files, atlas=atlas)
-        features = measure(session, atlas=atlas, connections=connections)
+        with threadpool_limits(1):  # the same bits whatever process this is and however many threads it has
+            features = measure(session, atlas=atlas, connections=connections)
         problems = (*session.problems, *_dropped_parcels(files, features))
         return Measured(files, features, problems, processing(session, atlas))
     except RemanentError as error:
