@@ -268,11 +268,13 @@ def test_the_bids_validator_accepts_study_and_results(ran: Ran, which: str) -> N
 
 def test_pages_ask_nobody_for_anything(ran: Ran) -> None:
     pages = sorted(ran.out.glob("*.html"))
-    assert len(pages) == PEOPLE + 1
+    assert len(pages) == PEOPLE + 2
     for page in pages:
         text = page.read_text("utf-8")
         assert "Research use only" in text or "research use only" in text
-        assert not re.findall(r"""(?:src|href)=["'](?!#|data:|(?:\./)?(?:sub-[\w+]+|index)\.html)[^"']*""", text)
+        assert not re.findall(
+            r"""(?:src|href)=["'](?!#|data:|(?:\./)?(?:sub-[\w+]+|index|methods)\.html)[^"']*""", text
+        )
         assert not re.findall(r"url\((?!['\"]?(?:#|data:))|@import", text)
 
 

@@ -80,7 +80,7 @@ def render_patient(view: PatientView) -> str:
 
     What data do not inform is said in words and shown in no number: neither a prior nor a fit that did not converge passes for a finding.
     """
-    return _page(
+    return render(
         "patient.html",
         view=view,
         advice=_advice(view),
@@ -93,7 +93,7 @@ def render_patient(view: PatientView) -> str:
         states_unsaid=words.cannot_say(words.under_fit(view.states.basis, view.fit)),
         problems=tables.problem_table(view.problems),
         problem_sentence=tables.problem_sentence(view.problems),
-        provenance=_provenance(view.provenance),
+        provenance=provenance_pairs(view.provenance),
         fit_sentence=_fit_sentence(view.fit),
     )
 
@@ -101,7 +101,7 @@ def render_patient(view: PatientView) -> str:
 @_collection_paused()
 def render_index(view: CohortView) -> str:
     """Return the page of the cohort: who stands where, how complete the data are, what the fit says, what was set aside."""
-    return _page(
+    return render(
         "index.html",
         view=view,
         groups=_groups(view),
@@ -113,7 +113,7 @@ def render_index(view: CohortView) -> str:
         completeness=tables.completeness_table(view.rows),
         problems=tables.problem_table(view.problems),
         problem_sentence=tables.problem_sentence(view.problems),
-        provenance=_provenance(view.provenance),
+        provenance=provenance_pairs(view.provenance),
         fit_sentence=_fit_sentence(view.fit),
     )
 
@@ -274,7 +274,8 @@ def _picture(
     return Picture(name, Markup(svg(figure, name, title, summary)), caption, summary, tuple(data))  # noqa: S704 - matplotlib escaped the text
 
 
-def _provenance(made: Provenance) -> list[tuple[str, str]]:
+def provenance_pairs(made: Provenance) -> list[tuple[str, str]]:
+    """Return what a page says of how it was made, as (name, value)."""
     seed = "" if made.seed is None else str(made.seed)
     fixed = [("Run at", made.run_at), ("Snapshot of the record", made.snapshot_id), ("Random seed", seed)]
     pairs = [*fixed, *made.versions.items(), *made.sources.items(), *made.settings.items()]
@@ -290,7 +291,8 @@ def _fit_sentence(fit: FitStatus) -> str:
     return f"{state} {words.sentence(fit.message)}".strip()
 
 
-def _page(template: str, **context: object) -> str:
+def render(template: str, **context: object) -> str:
+    """Return a page from one of our templates; all text in it is escaped."""
     return _environment().get_template(template).render(advice_words=words.ADVICE, **context)
 
 

@@ -13,11 +13,13 @@ import numpy as np
 
 from remanent._errors import Problem
 from remanent.relapse.predict import EDGES_DAYS
+from remanent.report.methods import render_methods
 from remanent.report.pages import page_name, render_index, render_patient
 from remanent.report.views import PatientView
 from remanent.stages.analyse import Results
 from remanent.stages.comparable import Comparable
 from remanent.stages.idp import write_phenotypes
+from remanent.stages.methods import methods_view
 from remanent.stages.options import Options
 from remanent.stages.planning import Planning
 from remanent.stages.planning import tables as planned
@@ -78,6 +80,9 @@ def publish(record: Record, found: Found, options: Options, log: Callable[..., N
     )
     written += [*fitted, *comparable.files, *write_phenotypes(features, out)]
     written += write_pages(panel, results, context, out, options.workers)
+    methods = out / "methods.html"
+    write_whole(methods, render_methods(methods_view(panel, results, context, made, options.thresholds)).encode())
+    written.append(methods)
     record.put_files(written)
     record.audit("publish", "study", {"files": len(written), "seed": seed})
     log("publish", files=len(written))

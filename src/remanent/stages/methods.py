@@ -1,0 +1,175 @@
+"""What a run did with its study, in words for the methods page; every count comes from the record or the results."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from remanent.dynamics import model
+from remanent.dynamics.compare import settings
+from remanent.dynamics.indicators import pattern
+from remanent.dynamics.priors import table as prior_table
+from remanent.plan.decide import Thresholds, shipped_thresholds
+from remanent.report.methods import MethodsView, Sourced, references
+from remanent.stages.analyse import DRAWS, Results
+from remanent.stages.timelines import Context
+from remanent.study.panel import Panel
+from remanent.study.table import Table
+
+_COMPONENTS = {"f": "function", "s": "structure", "e": "ECT trace", "w": "withdrawal"}
+_GROUPS = {"dynamics": "", "symptom": " of a rating scale", "feature": " of a scan measure"}
+
+
+def methods_view(
+    panel: Panel,
+    results: Results | None,
+    context: Context,
+    processing: Table,
+    thresholds: Mapping[str, Thresholds | None] | None,
+) -> MethodsView:
+    """What the methods page says of this run."""
+    said = (
+        ("Participants", _participants(panel, context)),
+        ("Scans", _scans(panel, processing)),
+        ("Treatment", _treatment(panel)),
+        ("Inference", _inference(results)),
+        ("Mechanisms", _mechanisms(results)),
+        ("Forecasts and advice", _forecasts(results)),
+    )
+    return MethodsView(
+        study=context.study,
+        paragraphs=tuple((title, text) for title, text in said if text),
+        equations=equations(),
+        priors=tuple(prior_rows()),
+        thresholds=tuple(threshold_rows({**settings(), **(thresholds or shipped_thresholds())})),
+        measures=tuple(measure_rows(results)),
+        references=references(),
+        provenance=context.provenance,
+    )
+
+
+def equations() -> str:
+    """The equations as dynamics/model.py states them."""
+    lines = (model.__doc__ or "").splitlines()
+    return "\n".join(line[4:] for line in lines if line.startswith("    "))
+
+
+def prior_rows() -> Iterator[Sourced]:
+    """Every prior, in words."""
+    for group, words in _GROUPS.items():
+        for name, entry in prior_table()[group].items():
+            mean, sd = entry["mean"], entry["sd"]
+            law = f"{mean:g} × or ÷ e^{sd:g}" if entry["scale"] == "log" else f"{mean:g} ± {sd:g}"
+            yield Sourced(f"{name}{words}", law, entry.get("unit", "standardised"), entry["status"], entry["source"])
+
+
+def threshold_rows(groups: Mapping[str, Mapping[str, Any] | None]) -> Iterator[Sourced]:
+    """Every threshold of the analysis and of the advice."""
+    for group, entries in groups.items():
+        if entries is None:
+            yield Sourced(f"{group}: no advice", "-", "", "assumed", "No treatment episode.")
+            continue
+        for name, entry in entries.items():
+            yield Sourced(f"{group}: {name}", f"{entry['value']:g}", "", entry["status"], entry.get("source", ""))
+
+
+def measure_rows(results: Results | None) -> Iterator[Sourced]:
+    """Every measure that entered the model, with what it may load on and why."""
+    if results is None:
+        return
+    found, scale = pattern(), results.indicators
+    for j, name in enumerate(scale.names):
+        kind = "symptom" if scale.is_symptom[j] else "ema"
+        entry = found["features"].get(name, found[kind])
+        loads = " and ".join(_COMPONENTS[c] for c in entry["loads"])
+        yield Sourced(name, loads, f"1 = {abs(scale.scale[j]):.4g} of its unit", entry["status"], entry["source"])
+
+
+def _participants(panel: Panel, context: Context) -> str:
+    n = len(panel.patients)
+    with_ect = len(set(panel.ect_patient.tolist()))
+    diagnoses = Counter(d or "not given" for d in panel.diagnosis)
+    relapses = int(panel.relapsed.sum())
+    rated = ", ".join(
+        f"{name} ({count} ratings)" for name, count in _counted(panel.symptoms.names, panel.symptoms.name)
+    )
+    rule = f" Relapse was defined by the study: {context.relapse_rule.rstrip('.')}." if context.relapse_rule else ""
+    return (
+        f"{n} participants (diagnosis: {_listed(diagnoses.items())}); {with_ect} had ECT on record. "
+        f"Symptoms of depression were rated with {rated or 'no instrument'}. {relapses} relapses were on record.{rule} "
+        f"{len(context.problems)} rows, values or files were used with a doubt, set aside or refused (problems.tsv)."
+    )
+
+
+def _counted(names: tuple[str, ...], index: np.ndarray) -> list[tuple[str, int]]:
+    counts = np.bincount(index, minlength=len(names)) if len(names) else np.empty(0, int)
+    return [(name, int(c)) for name, c in zip(names, counts, strict=True) if c]
+
+
+def _listed(counts: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts)
+
+
+def _scans(panel: Panel, processing: Table) -> str:
+    visits = len(set(zip(panel.features.patient.tolist(), panel.features.day.tolist(), strict=True)))
+    if not visits:
+        return "No usable scan."
+    made = {
+        (str(m), str(s)): {str(v) for v, a, b in _rows(processing) if (a, b) == (m, s)}
+        for m, s in {(str(a), str(b)) for _, a, b in _rows(processing)}
+        if s in {"program", "version", "atlas"}
+    }
+    told = "; ".join(f"{m} {s}: {', '.join(sorted(values))}" for (m, s), values in sorted(made.items()))
+    return (
+        f"{visits} scan visits gave usable measures, {len(panel.features.names)} different ones. Made with: {told or 'not recorded'}. "
+        "Each value carries the standard error that the scan's length, its motion and its autocorrelation leave; values below the minimum-data rules, and "
+        "values of visits processed differently from the person's others, took no part."
+    )
+
+
+def _rows(processing: Table) -> Iterator[tuple[Any, Any, Any]]:
+    return zip(processing["value"], processing["modality"], processing["setting"], strict=True)
+
+
+def _treatment(panel: Panel) -> str:
+    drugs = Counter(map(str, panel.doses.drug))
+    if not drugs:
+        return "No medication is on record."
+    return (
+        f"Doses: {_listed(sorted(drugs.items()))} (number of dose segments). Exposure follows a one-compartment model of each drug's half-life, "
+        "through its occupancy curve where one is published, and serum levels where they were measured; 1 is the usual full dose."
+    )
+
+
+def _inference(results: Results | None) -> str:
+    if results is None:
+        return "No model was fitted: no participant has a dated rating or usable scan."
+    bad = [f.mechanism for f in results.posterior.fits if not f.converged]
+    state = f"NOT CONVERGED: {', '.join(bad)}." if bad else "All fits converged."
+    return (
+        f"One state-space model was fitted to {len(results.timeline.lanes)} patients and {len(results.indicators.names)} measures under each of four "
+        "mechanisms. The patients' latent states and random effects were integrated out by a Kalman filter on each patient's own days; relapse entered by an "
+        f"assumed-density update of the hazard. The {results.posterior.layout.size} population parameters were estimated by the mode of their posterior "
+        f"with a Laplace approximation. {state} Random seed {results.seed}."
+    )
+
+
+def _mechanisms(results: Results | None) -> str:
+    if results is None:
+        return ""
+    return (
+        "Mechanisms were compared by Laplace evidence with equal prior probabilities, patients by random-effects selection. Whether the design can tell "
+        f"at all was judged on simulated copies of it. {results.comparison.identifiability.reason}"
+    )
+
+
+def _forecasts(results: Results | None) -> str:
+    if results is None:
+        return ""
+    shown = {plan: int(informed.sum()) for plan, informed in results.outcome.informed.items()}
+    return (
+        f"Relapse was forecast from each patient's last record with {DRAWS} posterior draws per mechanism, averaged by evidence. A forecast counts as "
+        f"informed if the data removed enough of the prior variance of its logit; patients with an informed forecast: {_listed(shown.items())}. "
+        "Advice follows a fixed rule with the thresholds below; intervals are 90 %."
+    )
