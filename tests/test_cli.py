@@ -270,3 +270,8 @@ def test_an_interrupted_run_says_how_to_go_on(command, study: Path, tmp_path: Pa
 
     monkeypatch.setattr("remanent.stages.run.measure_study", stopped)
     refused(command("run", study, tmp_path / "out"), 130, "run the same command again")
+
+
+@pytest.mark.parametrize("days", ["", "a", "28,28", "91,28", "0,28", "-3", "28,nan", "28,inf"])
+def test_breaks_of_the_hazard_are_ascending_days(command, study: Path, tmp_path: Path, days: str) -> None:
+    refused(command("run", study, tmp_path / "out", "--hazard-breaks", days), 2, "ascending days above 0")

@@ -16,6 +16,7 @@ DONE, UNUSABLE, WRONG_USAGE, WITH_LOSSES = 0, 1, 2, 3
 _RULE = (
     "derive relapse from ratings by a published rule (relapse/rules.yaml), for a study without relapse in events.tsv"
 )
+_BREAKS = "days after the index course on which the hazard of relapse may change, e.g. 28,91; constant without it"
 CLOSED_PIPE = 128 + 13  # what a shell gives for a program ended by SIGPIPE
 RESEARCH_ONLY = "Research use only. Not a medical device."
 
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "--thresholds", type=Path, help="YAML file with thresholds of the advice, in place of the shipped ones"
     )
     run.add_argument("--relapse-rule", metavar="NAME", help=_RULE)
+    run.add_argument("--hazard-breaks", type=_days, default=(), metavar="DAY,DAY", help=_BREAKS)
     _run_options(run)
     update = _command(commands, "update", _update, "only what is new: a patient's new visit without a refit")
     update.add_argument("out", type=Path, metavar="OUT")
@@ -125,6 +127,17 @@ def _at_least(least: int) -> Callable[[str], int]:
         return int(text)
 
     return whole
+
+
+def _days(text: str) -> tuple[float, ...]:
+    """Ascending positive days separated by commas."""
+    try:
+        days = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        days = ()
+    if not days or any(not a < b for a, b in zip((0.0, *days), (*days, float("inf")), strict=True)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of ascending days above 0, as in 28,91")
+    return days
 
 
 def _one_thread_per_process() -> None:
@@ -185,6 +198,7 @@ def _options(options: argparse.Namespace) -> Any:
         seed=options.seed,
         thresholds=read_thresholds(options.thresholds) if options.thresholds else None,
         relapse_rule=rule(options.relapse_rule).name if options.relapse_rule else None,
+        hazard_breaks=getattr(options, "hazard_breaks", ()),
     )
 
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remanent._errors import UsageError
-from remanent.relapse.definition import Rule, convertible, crosswalks, read_as, relapse_day, rule, rules
+from remanent.relapse.definition import Rule, relapse_day, rule, rules
+from remanent.study.crosswalks import as_hub, convertible, crosswalks, read_as
 from remanent.study.schema import INSTRUMENTS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -82,12 +83,21 @@ def test_the_instruments_are_ours_and_the_cut_offs_can_be_reached():
 
 def test_the_tables_return_their_own_points_and_nothing_beyond_them():
     for name, table in crosswalks().items():
-        assert np.all(np.diff(table["own"]) > 0)
-        assert np.all(np.diff(table["hdrs17"]) > 0)
-        np.testing.assert_allclose(read_as(np.array(table["own"], float), name, "hdrs17"), table["hdrs17"])
-        there = read_as(np.array(table["hdrs17"], float), "hdrs17", name)
-        np.testing.assert_allclose(read_as(there, name, "hdrs17"), table["hdrs17"])
+        assert np.all(np.diff(table.own) > 0)
+        assert np.all(np.diff(table.hub) > 0)
+        np.testing.assert_allclose(read_as(np.array(table.own, float), name, "hdrs17"), table.hub)
+        there = read_as(np.array(table.hub, float), "hdrs17", name)
+        np.testing.assert_allclose(read_as(there, name, "hdrs17"), table.hub)
         assert np.isnan(read_as(np.array([-1.0, 99.0]), name, "hdrs17")).all()
+
+
+def test_beyond_a_table_its_last_line_goes_on():
+    scores = np.array([-3.0, 0.0, 8.5, 20.0, 52.5, 60.0])
+    table = crosswalks()["madrs"]
+    found = as_hub(scores, table.own, table.hub)
+    np.testing.assert_allclose(found[2:5], read_as(scores[2:5], "madrs", "hdrs17"))
+    np.testing.assert_allclose(found[[0, 1]], 7 + (10 - 7) / (13 - 8.5) * (scores[[0, 1]] - 8.5))
+    np.testing.assert_allclose(found[5], 40 + 10 / 13.5 * 7.5)
 
 
 def test_cut_offs_on_the_common_scale_are_where_the_review_put_them():
@@ -113,5 +123,6 @@ def test_every_rule_says_what_it_is_and_its_paper_stands_in_the_evidence():
         assert one.status in one.words()
         assert one.doi is None or one.doi in evidence
     for table in crosswalks().values():
-        assert table["doi"] is None or table["doi"].lower() in evidence.lower()
+        cited = re.search(r"10\.\S+", table.source)
+        assert cited is None or cited.group().lower() in evidence.lower()
     assert re.search("recalled", rule("pride2016").words())

@@ -13,6 +13,7 @@ from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.priors import layout
 from remanent.stages.measure import read
 from remanent.stages.tables import report_rows
+from remanent.study.crosswalks import crosswalks
 from remanent.study.panel import Panel, build_panel
 from remanent.treatment.drugs import CLASSES, NOT_DRUGS
 from remanent.treatment.exposure import exposure
@@ -101,8 +102,14 @@ def test_observations_keep_their_order_days_and_values(made) -> None:
     _, indicators, _ = everything
     steps, _ = lane_of(everything, "a")
     seen = steps.observed > 0
+
+    def score(j: int, value: float) -> float:
+        at_hub = value * indicators.scale[j] + indicators.centre[j]
+        table = crosswalks().get(indicators.names[j])
+        return at_hub if table is None else float(np.interp(at_hub, table.hub, table.own))
+
     found = [
-        (day, indicators.names[j], value * indicators.scale[j] + indicators.centre[j])
+        (day, indicators.names[j], score(j, value))
         for day, j, value in zip(steps.day[seen], steps.indicator[seen], steps.value[seen], strict=True)
     ]
     wanted = [

@@ -16,7 +16,7 @@ from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.model import Params
 from remanent.study.bids import read_study
 from remanent.study.panel import build_panel
-from remanent.study.schema import OUTPUT
+from remanent.study.schema import INSTRUMENTS, OUTPUT
 from remanent.study.tables import Table
 from remanent.trial.cohort import Cohort, simulate
 from remanent.trial.reference import indicators, reference
@@ -93,7 +93,13 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cohort, TimeLine, P
         "crp_centre": math.log(reference()["stressors"]["crp_mg_l"]["median"]),
         "sleep_centre": reference()["stressors"]["tst_h"]["median"],
     }
-    design = replace(design, **centres)
+    # Scores as they are: the simulator's are linear in function, what a crosswalk makes of them is not.
+    own = [
+        (INSTRUMENTS[n].maximum / 2 if n in INSTRUMENTS else s)
+        for n, s in zip(design.indicators.names, design.indicators.scale, strict=True)
+    ]
+    straight = replace(design.indicators, scale=np.array(own, float), points=())
+    design = replace(design, indicators=straight, **centres)
     return cohort, build_timeline(panel, design), true_params(cohort, design.indicators)
 
 

@@ -231,7 +231,7 @@ def _observations(panel: Panel, indicators: Indicators, i: int) -> dict[str, np.
         target = np.array([lookup.get(records.names[n], -1) for n in records.name[rows]], int)
         rows, target = rows[target >= 0], target[target >= 0]
         scale = indicators.scale[target]
-        value = (records.value[rows] - indicators.centre[target]) / scale
+        value = indicators.standardised(records.value[rows], target)
         se2 = (np.nan_to_num(records.se[rows]) / scale) ** 2
         parts.append((np.round(records.day[rows], 6), target, value, se2))
     day, target, value, se2 = (np.concatenate(p) for p in zip(*parts, strict=True))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from remanent.study.crosswalks import HUB, as_hub, crosswalks
 from remanent.study.panel import Panel
 from remanent.study.schema import INSTRUMENTS
 
@@ -19,16 +20,21 @@ COMPONENTS = "fsew"
 class Indicators:
     """The measures of a fit, frozen with it so that a later visit is read on the same scale.
 
-    A value y enters as (y - centre) / scale; scale is negative for instruments on which higher is better, so that 'up' is always 'more severe'.
+    A value y enters as (y - centre) / scale; scale is negative for instruments on which higher is better, so that 'up' is always 'more severe'. A depression
+    scale with a published crosswalk enters as its HDRS-17 equivalent over half of that scale's range, so that severity is one scale across instruments.
 
     Attributes
     ----------
     names, is_symptom
         [indicator].
     centre, scale
-        In the unit of the measure, [indicator].
+        In the unit of the measure (of HDRS-17 where there are `points`), [indicator].
     loads
         Whether the loading on (f, s, e, w) is free, [indicator, 4].
+    points
+        Own scores and their HDRS-17 equivalents, straight lines between; None: read as it is, [indicator] (or empty: none has any).
+    source
+        Where the scale comes from, in words, [indicator].
     """
 
     names: tuple[str, ...]
@@ -36,6 +42,16 @@ class Indicators:
     centre: np.ndarray
     scale: np.ndarray
     loads: np.ndarray
+    points: tuple[tuple[tuple[float, ...], tuple[float, ...]] | None, ...] = ()
+    source: tuple[str, ...] = ()
+
+    def standardised(self, values: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Values of indicators `target` as the model reads them, [obs] each."""
+        read = np.asarray(values, float).copy()
+        for j, table in enumerate(self.points):
+            if table is not None:
+                read[target == j] = as_hub(read[target == j], *table)
+        return (read - self.centre[target]) / self.scale[target]
 
 
 @cache
@@ -46,7 +62,7 @@ def pattern() -> Mapping[str, Any]:
 
 def choose_indicators(panel: Panel) -> Indicators:
     """Every depression scale and momentary item of the panel, and every feature that loadings.yaml names and at least one patient has."""
-    scales = [(n, True, *_range(n, panel)) for n in panel.symptoms.names if _values(panel, n, symptom=True).size]
+    scales = [(n, True, *_severity(n, panel)) for n in panel.symptoms.names if _values(panel, n, symptom=True).size]
     features = [
         (n, False, *_spread(_values(panel, n, symptom=False)))
         for n in pattern()["features"]
@@ -63,6 +79,8 @@ def choose_indicators(panel: Panel) -> Indicators:
         centre=np.array([r[2] for r in rows], float),
         scale=np.array([r[3] for r in rows], float),
         loads=np.array([[c in load for c in COMPONENTS] for load in loads], bool).reshape(len(rows), 4),
+        points=tuple(_points(n) if is_scale else None for n, is_scale, *_ in rows),
+        source=tuple(_source(n, is_scale=is_scale) for n, is_scale, *_ in rows),
     )
 
 
@@ -75,8 +93,27 @@ def named_values(records: Any, name: str) -> np.ndarray:
     return records.value[records.name == records.names.index(name)] if name in records.names else np.empty(0)
 
 
+def _points(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    table = crosswalks().get(name)
+    return None if table is None else (table.own, table.hub)
+
+
+def _source(name: str, *, is_scale: bool) -> str:
+    if not is_scale:
+        return "standardised within the study"
+    table = crosswalks().get(name)
+    if table is not None:
+        return f"read as HDRS-17 ({table.status}: {table.source})"
+    return "half of its range" if name in INSTRUMENTS else "half of the range seen in this study"
+
+
+def _severity(name: str, panel: Panel) -> tuple[float, float]:
+    """Centre and scale: half of the range is about the score of a severe episode; that of HDRS-17 where a crosswalk leads to it."""
+    return _range(HUB if name in crosswalks() else name, panel)
+
+
 def _range(name: str, panel: Panel) -> tuple[float, float]:
-    """Symptoms: half the instrument's range is about the score of a severe episode; an unknown instrument uses its observed range."""
+    """Best score and half of the range; an unknown instrument uses its observed range."""
     instrument = INSTRUMENTS.get(name)
     if instrument is None:
         values = _values(panel, name, symptom=True)

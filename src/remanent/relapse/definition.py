@@ -1,11 +1,11 @@
-"""What counts as relapse, trial by trial (rules.yaml), and the rule as a pure function of a course of scores; scales read as one another (crosswalk.yaml).
+"""What counts as relapse, trial by trial (rules.yaml), and the rule as a pure function of a course of scores.
 
 A visit counts if its score y fulfils y >= cut_off and y - baseline >= rise, baseline being the first score from day 0 on. Relapse is the last of
 `consecutive` rated visits in a row that count, the first and last of them at least `apart_days` apart, or an event that the rule names, if earlier.
 Between visits nothing is seen: the rule dates relapse late, as the trials did.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -17,12 +17,8 @@ from jaxtyping import Float
 
 from remanent._errors import UsageError
 
-HUB = "hdrs17"
-Number = float | int
-
 Visits = Float[np.ndarray, "visit patient"]
 PerPatient = Float[np.ndarray, " patient"]
-Scores = Float[np.ndarray, "..."]
 
 
 @dataclass(frozen=True)
@@ -112,41 +108,6 @@ def relapse_day(rule: Rule, day: Visits, score: Visits, event_day: PerPatient | 
         found = np.minimum(found, event_day)
     unknown = np.isnan(baseline) & (rule.rise > 0) & np.isinf(found)
     return np.where(unknown, np.nan, found)
-
-
-@cache
-def crosswalks() -> Mapping[str, Any]:
-    """crosswalk.yaml."""
-    document: dict[str, Any] = _document("crosswalk.yaml")
-    return document
-
-
-def convertible(source: str, target: str) -> bool:
-    """Whether published tables lead from one scale to the other."""
-    known = {HUB, *crosswalks()}
-    return source == target or (source in known and target in known)
-
-
-def read_as(score: Scores, source: str, target: str) -> Scores:
-    """Scores of one scale as the other would have shown them, by published tables; NaN outside these tables.
-
-    Raises
-    ------
-    UsageError
-        No table joins the two.
-    """
-    if source == target:
-        return score
-    if not convertible(source, target):
-        raise UsageError(
-            f"{source} cannot be read as {target}", why="No published table joins them", do="Choose another rule."
-        )
-    at_hub = score if source == HUB else _between(score, crosswalks()[source]["own"], crosswalks()[source]["hdrs17"])
-    return at_hub if target == HUB else _between(at_hub, crosswalks()[target]["hdrs17"], crosswalks()[target]["own"])
-
-
-def _between(score: Scores, x: Sequence[Number], y: Sequence[Number]) -> Scores:
-    return np.interp(score, x, y, left=np.nan, right=np.nan)
 
 
 def _document(name: str) -> dict[str, Any]:

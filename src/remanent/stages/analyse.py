@@ -93,13 +93,14 @@ def analyse(
     thresholds: Mapping[str, Thresholds | None] | None,
     log: Callable[..., None],
     population: Population | None = None,
+    hazard_breaks: Sequence[float] = (),
     standing: Standing | None = None,
 ) -> Results | None:
     """Fit (or take a fitted `population`), compare, forecast, advise; None where no patient has a dated record or nothing was measured.
 
-    `standing` says whose forecast cannot be relied on; None: everyone's can.
+    `hazard_breaks`: see `Design.breaks`. `standing` says whose forecast cannot be relied on; None: everyone's can.
     """
-    design = population[0] if population else choose_design(panel)
+    design = population[0] if population else choose_design(panel, hazard_breaks)
     if not design.indicators.names or not np.isfinite(panel.last_day).any():
         return None
     timeline = build_timeline(panel, design)

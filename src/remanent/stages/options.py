@@ -17,7 +17,11 @@ Level = Literal["participant", "group"]
 
 @dataclass(frozen=True)
 class Options:
-    """Arguments of `remanent run`; `level` None means both levels, `thresholds` None the shipped ones; `relapse_rule` derives relapse from ratings."""
+    """Arguments of `remanent run`.
+
+    `level` None means both levels, `thresholds` None the shipped ones; `relapse_rule` derives relapse from ratings; `hazard_breaks` are days on which
+    the hazard of relapse may change.
+    """
 
     study_root: Path
     out: Path
@@ -27,6 +31,7 @@ class Options:
     seed: int = 0
     thresholds: Mapping[str, Thresholds | None] | None = None
     relapse_rule: str | None = None
+    hazard_breaks: tuple[float, ...] = ()
 
 
 def read_thresholds(path: Path) -> Mapping[str, Thresholds | None]:

@@ -116,6 +116,8 @@ def _indicators(entry: dict[str, Any]) -> Indicators:
         centre=np.array(entry["centre"], float),
         scale=np.array(entry["scale"], float),
         loads=np.array(entry["loads"], bool).reshape(-1, 4),
+        points=tuple(p and (tuple(p[0]), tuple(p[1])) for p in entry["points"]),
+        source=tuple(entry["source"]),
     )
 
 

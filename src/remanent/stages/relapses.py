@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from remanent._errors import Problem
-from remanent.relapse.definition import Rule, convertible, read_as, relapse_day, rule
+from remanent.relapse.definition import Rule, relapse_day, rule
+from remanent.study.crosswalks import convertible, read_as
 from remanent.study.outputs import NAME
 from remanent.study.panel import NOT_AT_RISK_AFTER, Panel
 from remanent.study.table import Table
@@ -44,7 +45,10 @@ def by_rule(panel: Panel, tables: Mapping[str, Table], name: str | None) -> Deri
     watched = np.fmin(_last(day, score), _first(panel, tables, ENDS))
     end = np.where(np.isfinite(found), np.fmin(found, np.where(np.isnan(watched), np.inf, watched)), watched)
     relapsed = np.isfinite(found) & (found <= end)
-    risk = replace(panel, risk_end_day=np.where(np.isnan(found), np.nan, end), relapsed=relapsed)
+    dropped_out = panel.dropped_out & ~relapsed & (end == panel.risk_end_day)
+    risk = replace(
+        panel, risk_end_day=np.where(np.isnan(found), np.nan, end), relapsed=relapsed, dropped_out=dropped_out
+    )
     days = {panel.patients[i]: float(found[i]) for i in np.flatnonzero(relapsed)}
     return Derived(risk, days, _words(asked, source), ())
 

@@ -103,6 +103,7 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
             thresholds=options.thresholds,
             log=log,
             population=known,
+            hazard_breaks=options.hazard_breaks,
             standing=standing(tables, record.problems(), derived.relapse_day if derived else {}),
         )
         found = Found(panel, results, comparable, plan_ahead(panel, options.seed), derived.words if derived else "")
