@@ -6,7 +6,7 @@ import sys
 import pytest
 
 HEAVY = ("jax", "pandas", "scipy", "numpy", "pyarrow", "matplotlib", "sqlalchemy", "yaml", "jinja2")
-COMMANDS = ("demo", "check", "run", "update", "simulate")
+COMMANDS = ("demo", "check", "run", "update", "simulate", "serve", "export")
 
 
 def loaded_after(code: str) -> set[str]:

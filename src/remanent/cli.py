@@ -96,7 +96,35 @@ def _parser() -> argparse.ArgumentParser:
     simulate = _command(commands, "simulate", _simulate, "a synthetic study (BIDS) and truth.tsv")
     simulate.add_argument("spec", type=Path, metavar="SPEC")
     simulate.add_argument("out", type=Path, metavar="OUT")
+    _results_commands(commands)
     return parser
+
+
+def _results_commands(commands: Any) -> None:
+    """Commands on results that are there."""
+    serve = _command(commands, "serve", _serve, "a local web app over results: look, ask what if, enter a visit")
+    serve.add_argument("out", type=Path, metavar="OUT")
+    serve.add_argument(
+        "--port", type=_at_least(0), default=8765, help="port on this machine (default 8765; 0: any that is free)"
+    )
+    serve.add_argument("--thresholds", type=Path, help="as for run")
+    serve.add_argument(
+        "--proxy-settings",
+        type=Path,
+        metavar="FILE",
+        help="YAML file for use by several people behind an authenticating reverse proxy: proxy, users, roles, sites",
+    )
+    serve.add_argument(
+        "--bind",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen on; other than this machine only with --proxy-settings",
+    )
+    export = _command(commands, "export", _export, "the figures of results as files for papers and letters")
+    export.add_argument("out", type=Path, metavar="OUT")
+    export.add_argument("folder", type=Path, metavar="FOLDER", help="where the figures go")
+    export.add_argument("--format", choices=["pdf", "png", "svg"], default="pdf")
+    export.add_argument("--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL")
 
 
 def _command(
@@ -213,6 +241,24 @@ def _simulate(options: argparse.Namespace) -> int:
     from remanent.stages.demo import write_simulation
 
     _say(write_simulation(options.spec, options.out))
+    return DONE
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from remanent.app.serve import serve
+    from remanent.stages.options import read_thresholds
+
+    thresholds = read_thresholds(options.thresholds) if options.thresholds else None
+    serve(
+        options.out, options.bind, options.port, settings_file=options.proxy_settings, thresholds=thresholds, say=_say
+    )
+    return DONE
+
+
+def _export(options: argparse.Namespace) -> int:
+    from remanent.stages.results import export
+
+    _say(export(options.out, options.folder, options.format, tuple(options.participant_label)))
     return DONE
 
 

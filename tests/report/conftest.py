@@ -211,10 +211,10 @@ def rich_patient(participant_id: str = "sub-07", seed: int = 1) -> PatientView:
             ModalityGain("resting fMRI", 0.12, "a little more certain of staying well"),
             ModalityGain("diffusion MRI", 0.31, "later relapse more likely"),
         ),
-        ("scanner software changed between ses-2 and ses-3",),
-        PROBLEMS,
-        FitStatus(True, "40 patients, 214 iterations, largest gradient 3e-6"),
-        PROVENANCE,
+        flags=("scanner software changed between ses-2 and ses-3",),
+        problems=PROBLEMS,
+        fit=FitStatus(True, "40 patients, 214 iterations, largest gradient 3e-6"),
+        provenance=PROVENANCE,
     )
 
 

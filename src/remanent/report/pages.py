@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -80,22 +81,26 @@ def render_patient(view: PatientView) -> str:
 
     What data do not inform is said in words and shown in no number: neither a prior nor a fit that did not converge passes for a finding.
     """
-    return render(
-        "patient.html",
-        view=view,
-        advice=_advice(view),
-        headline=_headline(view),
-        timeline=_timeline(view),
-        forecasts=_forecasts(view),
-        remanence=_remanence(view),
-        mechanisms=_mechanisms(view),
-        indicators=_indicators(view),
-        states_unsaid=words.cannot_say(words.under_fit(view.states.basis, view.fit)),
-        problems=tables.problem_table(view.problems),
-        problem_sentence=tables.problem_sentence(view.problems),
-        provenance=provenance_pairs(view.provenance),
-        fit_sentence=_fit_sentence(view.fit),
-    )
+    return render("patient.html", **patient_parts(view))
+
+
+def patient_parts(view: PatientView) -> dict[str, Any]:
+    """Return what ``patient.html`` shows, by name; the app puts the same into its own frame."""
+    return {
+        "view": view,
+        "advice": _advice(view),
+        "headline": _headline(view),
+        "timeline": _timeline(view),
+        "forecasts": _forecasts(view),
+        "remanence": _remanence(view),
+        "mechanisms": _mechanisms(view),
+        "indicators": _indicators(view),
+        "states_unsaid": words.cannot_say(words.under_fit(view.states.basis, view.fit)),
+        "problems": tables.problem_table(view.problems),
+        "problem_sentence": tables.problem_sentence(view.problems),
+        "provenance": provenance_pairs(view.provenance),
+        "fit_sentence": _fit_sentence(view.fit),
+    }
 
 
 @_collection_paused()
@@ -293,29 +298,31 @@ def _fit_sentence(fit: FitStatus) -> str:
 
 def render(template: str, **context: object) -> str:
     """Return a page from one of our templates; all text in it is escaped."""
-    return _environment().get_template(template).render(advice_words=words.ADVICE, **context)
+    return environment().get_template(template).render(**context)
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+def environment(*folders: Path) -> Environment:
+    """Return the template engine; templates in `folders` stand before those of the reports, so that a page gets another frame."""
+    made = Environment(
+        loader=FileSystemLoader([*folders, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters.update(
+    made.filters.update(
         day=words.day_label,
         span=words.span_label,
         percent_interval=words.percent_interval,
         sentence=words.sentence,
         page_name=page_name,
     )
-    environment.globals["css"] = Markup((TEMPLATES / "page.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
-    environment.tests["known"] = lambda x: isinstance(x, (int, float)) and math.isfinite(x)
-    return environment
+    made.globals["css"] = Markup((TEMPLATES / "page.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
+    made.globals["advice_words"] = words.ADVICE
+    made.tests["known"] = lambda x: isinstance(x, (int, float)) and math.isfinite(x)
+    return made
 
 
 def _shown(value: object) -> object:

@@ -27,6 +27,7 @@ _REFERENCE = re.compile(r"(?:url\(#|href=\"#)([\w.-]+)")
 _ID = re.compile(r' id="([^"]+)"')
 _NUMBER = re.compile(r"-?\d+\.\d{2,}")
 _NO_ROTATION = re.compile(r' transform="rotate\(-0 [^)]*\)"')
+_STYLE = re.compile(r' style="([^"]*)"')
 _MARKERS = re.compile(r'<g([^>]*)>(<use [^>]*? style="([^"]*)"/>(?:<use [^>]*? style="\3"/>)+)</g>')
 
 
@@ -61,6 +62,20 @@ def svg(figure: Figure, key: str, title: str, description: str) -> str:
         f'<desc id="{key}-desc">{escape(clean(description, 4000))}</desc>'
     )
     return head + body
+
+
+def without_style(markup: str) -> str:
+    """Return SVG, or a page with SVG in it, with every ``style`` attribute of a tag written as SVG's own attributes.
+
+    A content security policy that forbids inline style forbids such attributes too; SVG needs none of them.
+    """
+    return _TAG.sub(lambda tag: _STYLE.sub(_as_attributes, tag.group()), markup)
+
+
+def _as_attributes(style: re.Match[str]) -> str:
+    declared = (part.partition(":") for part in style[1].split(";") if ":" in part)
+    pairs = {name.strip(): value.strip() for name, _, value in declared}
+    return "".join(f' {name}="{value}"' for name, value in pairs.items())
 
 
 def _draw(figure: Figure) -> str:

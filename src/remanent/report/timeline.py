@@ -52,6 +52,29 @@ def plot_timeline(timeline: Timeline, states: States | None = None) -> Figure:
     return figure
 
 
+@theme.styled
+def plot_states(states: States) -> Figure:
+    """Draw function and structure alone, with 90 % bands, and withdrawal where there is any; only for states that data inform."""
+    lower, upper = day_range(Timeline(), states)
+    panels = _state_panels(states)
+    figure, axes = theme.stack([height for height, _ in panels])
+    for axis, (_, draw) in zip(axes, panels, strict=True):
+        axis.set_xlim(lower, upper)
+        theme.day_grid(axis)
+        draw(axis)
+    for axis in axes[:-1]:
+        theme.no_x(axis)
+    theme.day_axis(axes[-1], f"Days since {Timeline().origin} (wk: weeks)")
+    return figure
+
+
+def _state_panels(states: States) -> list[Panel]:
+    panels: list[Panel] = [(1.45, partial(_draw_states, states))]
+    if np.nanmax(np.abs(states.withdrawal_mean), initial=0) > LEAST_WITHDRAWAL:
+        panels.append((0.5, partial(_draw_withdrawal, states)))
+    return panels
+
+
 def day_range(timeline: Timeline, states: States | None = None) -> tuple[float, float]:
     """Return the first and last day to draw, with a margin of 2 %; a dose that began long ago does not stretch the axis."""
     curves = [s.days for s in (*timeline.symptoms, *timeline.labs, *timeline.sleep)] + [
@@ -81,9 +104,7 @@ def _panels(timeline: Timeline, states: States | None, span: tuple[float, float]
     others = [*timeline.labs[:MOST_LABS], *timeline.sleep[:MOST_SLEEP]]
     panels += [(0.5, partial(_draw_series, series, k + 3)) for k, series in enumerate(others)]
     if states is not None and states.basis.informed and states.days.size:
-        panels.append((1.45, partial(_draw_states, states)))
-        if np.nanmax(np.abs(states.withdrawal_mean), initial=0) > LEAST_WITHDRAWAL:
-            panels.append((0.5, partial(_draw_withdrawal, states)))
+        panels += _state_panels(states)
     return panels
 
 

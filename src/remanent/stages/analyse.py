@@ -37,6 +37,7 @@ STATE_DRAWS = 25
 FARTHEST_SD = 10.0
 
 Population = tuple[Design, Posterior]
+Compared = tuple[Design, Posterior, Comparison]
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,14 @@ def analyse(
     seed: int,
     thresholds: Mapping[str, Thresholds | None] | None,
     log: Callable[..., None],
-    population: Population | None = None,
+    population: Population | Compared | None = None,
     hazard_breaks: Sequence[float] = (),
     standing: Standing | None = None,
 ) -> Results | None:
     """Fit (or take a fitted `population`), compare, forecast, advise; None where no patient has a dated record or nothing was measured.
 
-    `hazard_breaks`: see `Design.breaks`. `standing` says whose forecast cannot be relied on; None: everyone's can.
+    `hazard_breaks`: see `Design.breaks`. `standing` says whose forecast cannot be relied on; None: everyone's can. A population that comes with its
+    comparison keeps it, and what each kind of data added is not computed.
     """
     design = population[0] if population else choose_design(panel, hazard_breaks)
     if not design.indicators.names or not np.isfinite(panel.last_day).any():
@@ -114,7 +116,8 @@ def analyse(
             converged=one.converged,
             log_evidence=round(one.log_evidence, 3),
         )
-    comparison = comparing.compare(posterior, timeline.grid, len(timeline.lanes), seed)
+    known = population[2] if population is not None and len(population) == 3 else None
+    comparison = known or comparing.compare(posterior, timeline.grid, len(timeline.lanes), seed)
     log("compare", **{m: round(float(p), 4) for m, p in zip(MECHANISMS, comparison.cohort, strict=True)})
     outcome = forecast(panel, timeline, posterior, comparison, np.random.default_rng(seed))
     lacks = _lacks(panel, comparison)
@@ -144,7 +147,9 @@ def analyse(
         advice=tuple(decide(s, table) for s in situation),
         gone=np.array([standing.gone(who) for who in people], bool),
         lacks=lacks,
-        added=contributions(posterior, timeline, outcome.dose["continue"], comparison.evidence_weight, DRAWS, seed),
+        added=()
+        if known
+        else contributions(posterior, timeline, outcome.dose["continue"], comparison.evidence_weight, DRAWS, seed),
         seed=seed,
     )
 

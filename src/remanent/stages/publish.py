@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from remanent._errors import Problem
 from remanent.relapse.predict import EDGES_DAYS
 from remanent.report.methods import render_methods
 from remanent.report.pages import page_name, render_index, render_patient
+from remanent.report.saved import to_json
 from remanent.report.views import PatientView
 from remanent.stages.analyse import Results
 from remanent.stages.comparable import Comparable
@@ -34,6 +36,7 @@ from remanent.study.record.files import write_whole
 from remanent.study.store import Record
 
 PAGES_PER_WORKER = 8
+VIEWS = "views"
 
 
 @dataclass(frozen=True)
@@ -89,16 +92,23 @@ def publish(record: Record, found: Found, options: Options, log: Callable[..., N
 
 
 def write_pages(panel: Panel, results: Results | None, context: Context, out: Path, workers: int = 1) -> list[Path]:
-    """index.html and a page per participant; pages of participants who are gone are removed."""
+    """index.html, a page per participant, and what each shows as values under views/; those of participants who are gone are removed."""
     views = patient_views(panel, results, context)
+    cohort = cohort_view(results, context, views)
     pages = dict(zip((page_name(v.participant_id) for v in views), _rendered(views, workers), strict=True))
-    pages["index.html"] = render_index(cohort_view(results, context, views))
-    for old in out.glob("sub-*.html"):
-        if old.name not in pages:
+    files = {name: html.encode() for name, html in pages.items()} | {"index.html": render_index(cohort).encode()}
+    files |= {view_name(v.participant_id): to_json(v) for v in views} | {view_name("cohort"): to_json(cohort)}
+    for old in (*out.glob("sub-*.html"), *(out / VIEWS).glob("sub-*.json")):
+        if old.relative_to(out).as_posix() not in files:
             old.unlink()
-    for name, html in pages.items():
-        write_whole(out / name, html.encode())
-    return [out / name for name in pages]
+    for name, content in files.items():
+        write_whole(out / name, content)
+    return [out / name for name in files]
+
+
+def view_name(participant_id: str) -> str:
+    """Where in OUT the values of a participant's page lie; ``cohort``: those of the index page."""
+    return f"{VIEWS}/{quote(participant_id, safe='')}.json"
 
 
 def _rendered(views: Sequence[PatientView], workers: int) -> list[str]:

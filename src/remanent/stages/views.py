@@ -40,6 +40,13 @@ def patient_views(panel: Panel, results: Results | None, context: Context) -> li
     return [_patient(panel, results, context, i, lane_of.get(i)) for i in range(len(panel.patients))]
 
 
+def patient_view(panel: Panel, results: Results, context: Context, participant_id: str) -> show.PatientView:
+    """The view of one participant; `results` may hold that patient alone."""
+    i = panel.patients.index(participant_id)
+    lane = next((k for k, j in enumerate(results.timeline.lanes) if int(j) == i), None)
+    return _patient(panel, results, context, i, lane)
+
+
 def _patient(panel: Panel, results: Results | None, context: Context, i: int, lane: int | None) -> show.PatientView:
     who, timeline = panel.patients[i], timeline_of(panel, context, i)
     page = show.PatientView(
@@ -220,7 +227,7 @@ def _from_zero(curve: np.ndarray) -> np.ndarray:
 
 
 def _rests_on(results: Results) -> str:
-    relapses, people = int(results.panel.relapsed.sum()), len(results.timeline.lanes)
+    relapses, people = int(results.panel.relapsed.sum()), int(np.isfinite(results.panel.last_day).sum())
     return (
         f"{relapses} relapses among {people} patients of this study, on this patient's own records, and on the model's form; "
         "it assumes that the doses given did not depend on anything unmeasured."
@@ -282,7 +289,7 @@ def cohort_view(results: Results | None, context: Context, patients: Sequence[sh
     """The index page."""
     return show.CohortView(
         study=context.study,
-        rows=tuple(_row(view) for view in patients),
+        rows=tuple(row_of(view) for view in patients),
         mechanisms=show.Mechanisms() if results is None else _mechanisms(results, None),
         fit=fit_status(results),
         problems=context.problems,
@@ -292,7 +299,8 @@ def cohort_view(results: Results | None, context: Context, patients: Sequence[sh
     )
 
 
-def _row(view: show.PatientView) -> show.CohortRow:
+def row_of(view: show.PatientView) -> show.CohortRow:
+    """A participant's row on the index page."""
     t = view.timeline
     changes = {d for dose in t.doses for d in (dose.start_day, dose.stop_day) if np.isfinite(d)}
     visits = {

@@ -33,6 +33,8 @@ _OURS = (
     "idp/",
     "draws",
     "draws/",
+    "views",
+    "views/",
     ".*.tmp",
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")

@@ -8,7 +8,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +19,8 @@ from remanent import __version__
 from remanent._errors import InputError, Problem, UsageError
 from remanent.study import schema
 from remanent.study.record import database
-from remanent.study.record.chain import Author, Chain, Detail, pseudonym, read_head
+from remanent.study.record.chain import Author, Chain, Detail, Noted, last_entries, pseudonym, read_head
+from remanent.study.record.entry import Entry, Held, enter, held
 from remanent.study.record.files import file_sha256, read_arrays, remove_superseded, write_draws
 from remanent.study.record.intake import as_table, put_file, put_problems, sources, take_in
 from remanent.study.record.merge import Source, merge
@@ -269,6 +270,35 @@ class Record:
         """Add an entry to the audit and return its number. Participant ids are hashed; give no patient values."""
         with self._writing() as (_, chain):
             return chain.append(action, subject, detail)
+
+    def by(self, who: str) -> Self:
+        """The same record, its audit entries signed by `who`: a person of the app."""
+        return type(self)(self._engine, replace(self._author, who=who), self._folder)
+
+    def held(self, participant_id: str) -> list[Held]:
+        """Current rows of a participant, each with its place in the record."""
+        with self._reading() as connection:
+            return held(connection, participant_id)
+
+    def enter(self, entry: Entry, seen: str) -> int:
+        """Add and close rows of one participant by hand, with the reason; the number of the audit entry.
+
+        Raises
+        ------
+        ConflictError
+            The participant's rows are not those of version `seen` (`record.entry.version`): someone changed them meanwhile.
+        """
+        with self._writing() as (connection, chain):
+            return enter(connection, chain, entry, seen)
+
+    def last_audit(self, most: int, subject: str | None = None, action: str | None = None) -> list[Noted]:
+        """The last audit entries, newest first; of one subject (a participant under the pseudonym) or action if given."""
+        with self._reading() as connection:
+            return last_entries(connection, most, subject, action)
+
+    def audit_of(self, participant_id: str, action: str | None = None, most: int = 100) -> list[Noted]:
+        """The last audit entries about a participant, newest first."""
+        return self.last_audit(most, self.pseudonym(participant_id), action)
 
     def pseudonym(self, participant_id: str) -> str:
         """The name under which the audit speaks of a participant."""

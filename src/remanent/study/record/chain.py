@@ -43,6 +43,18 @@ class Head:
         return f"{self.seq}:{self.hash}"
 
 
+@dataclass(frozen=True)
+class Noted:
+    """One entry as it is read back."""
+
+    seq: int
+    at: str
+    who: str
+    action: str
+    subject: str
+    detail: Detail
+
+
 class Chain:
     """The audit within one writing transaction."""
 
@@ -93,6 +105,15 @@ def read_head(connection: Connection) -> Head:
     """The last entry; sequence number 0 and an empty hash where there is none."""
     last = connection.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
     return Head(last.seq, last.hash) if last else Head(0, "")
+
+
+def last_entries(connection: Connection, most: int, subject: str | None, action: str | None) -> list[Noted]:
+    """The last entries, newest first, of one subject or action if given."""
+    wanted = select(AUDIT.c.seq, AUDIT.c.at, AUDIT.c.who, AUDIT.c.action, AUDIT.c.subject, AUDIT.c.detail)
+    for column, value in ((AUDIT.c.subject, subject), (AUDIT.c.action, action)):
+        wanted = wanted if value is None else wanted.where(column == value)
+    found = connection.execute(wanted.order_by(AUDIT.c.seq.desc()).limit(most))
+    return [Noted(row.seq, row.at, row.who, row.action, row.subject, json.loads(row.detail)) for row in found]
 
 
 def broken_links(connection: Connection, published: str | None) -> tuple[list[str], dict[int, Row]]:

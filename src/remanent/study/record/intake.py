@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select, union
 from remanent._errors import InputError, Problem, UsageError
 from remanent.study import schema
 from remanent.study.record.chain import Chain
+from remanent.study.record.entry import ENTERED, settle, without_replaced
 from remanent.study.record.files import file_sha256
 from remanent.study.record.merge import Change, Source, merge
 from remanent.study.record.metadata import ARTIFACT, FILE, ROWS, SPECS
@@ -22,12 +23,18 @@ def take_in(connection: Connection, chain: Chain, study: Study, only: frozenset[
     if only is None:
         _same_study(connection, study)
     changes: dict[str, list[Change]] = {}
+    differing: list[Problem] = []
     sha256 = _file_hashes(study)
     for name in schema.INPUT:
-        for path, rows in _by_file(connection, name, study.tables.get(name)).items():
+        table = study.tables.get(name)
+        if table is not None:
+            table = without_replaced(connection, name, table)
+            differing += settle(connection, chain, name, table)
+        for path, rows in _by_file(connection, name, table).items():
             source = Source(name, path, sha256.get(path), only)
             changes.setdefault(path, []).append(merge(connection, chain, source, rows))
     put_problems(connection, chain, "read", study.problems, only)
+    put_problems(connection, chain, "entered", differing, only)
     return changes
 
 
@@ -63,9 +70,10 @@ def sources(connection: Connection, name: str) -> set[str]:
 
 
 def _by_file(connection: Connection, name: str, table: Table | None) -> dict[str, Rows]:
-    """Rows of a table by file; none for a file that the record knows and the study no longer has."""
+    """Rows of a table by file; none for a file that the record knows and the study no longer has. What a person entered is no file."""
     rows = encode(as_table(name, {}) if table is None else table)
-    index: dict[str, list[int]] = {path: [] for path in sorted(sources(connection, name))}
+    known = (path for path in sources(connection, name) if not path.startswith(ENTERED))
+    index: dict[str, list[int]] = {path: [] for path in sorted(known)}
     for i, path in enumerate(rows.file):
         index.setdefault(path, []).append(i)
     return {path: rows if len(part) == len(rows) else rows.take(part) for path, part in index.items()}

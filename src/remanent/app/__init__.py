@@ -1,0 +1,1 @@
+"""The local web app over the results of one OUT folder."""

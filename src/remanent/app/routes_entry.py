@@ -1,0 +1,177 @@
+"""A new row of a patient, or a correction of one: checked as a study's file is, with a reason, and never over another's change unseen."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.responses import HTMLResponse
+from starlette.concurrency import run_in_threadpool
+
+from remanent.app.routes_patients import desk_of
+from remanent.app.shelf import Person
+from remanent.report import words
+from remanent.study import schema
+from remanent.study.entered import Checked, check_row, columns_to_type
+from remanent.study.record.entry import ENTERABLE, ConflictError, Entry, Held, version
+from remanent.study.schema import Column
+from remanent.treatment.drugs import known, suggest
+
+router = APIRouter(default_response_class=HTMLResponse)
+
+LEAST_REASON, MOST_REASON = 5, 300
+TITLES: Mapping[str, str] = {
+    "symptoms": "Rating",
+    "medication": "Medication",
+    "labs": "Laboratory value",
+    "sleep": "Sleep",
+    "events": "Event",
+    "ect": "ECT session",
+    "ema": "Momentary rating",
+    "pet": "PET",
+    "eeg": "EEG",
+}
+Number = Annotated[int | None, Query(ge=1, le=2**53)]
+
+
+@router.get("/patients/{participant_id}/enter")
+def form(request: Request, participant_id: str, table: str = "symptoms", row: Number = None) -> HTMLResponse:
+    """The form for one kind of row, empty or with the row to be corrected."""
+    desk = desk_of(request)
+    user = desk.user(request, "analyst")
+    person = desk.person(user, participant_id)
+    rows = desk.record.held(participant_id)
+    chosen = _row(rows, table, row)
+    cells = {} if chosen is None else _cells(chosen)
+    desk.audit(user, "view", participant_id, page="enter")
+    return _form(request, person, rows, {"table": table, "cells": cells, "correcting": chosen})
+
+
+_BODY = {"type": "object", "properties": {}, "additionalProperties": {"type": "string"}}
+_BODY["properties"] = {
+    name: {"type": "string"}
+    for name in ("table", "version", "row", "reason", "cell_day", "cell_value", "cell_instrument")
+}
+_FORM = {"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": _BODY}}}}
+
+
+@router.post("/patients/{participant_id}/enter", openapi_extra=_FORM)
+async def store(request: Request, participant_id: str) -> HTMLResponse:
+    """Check, store with its reason, compute anew."""
+    fields = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+    return await run_in_threadpool(_store, request, participant_id, fields)
+
+
+def _store(request: Request, participant_id: str, fields: Mapping[str, str]) -> HTMLResponse:
+    desk = desk_of(request)
+    user = desk.user(request, "analyst")
+    person = desk.person(user, participant_id)
+    table, reason, seen = (fields.get(name, "") for name in ("table", "reason", "version"))
+    rows = desk.record.held(participant_id)
+    chosen = _row(rows, table, _whole(fields.get("row", "")))
+    cells = {column.name: fields.get(f"cell_{column.name}", "") for column in columns_to_type(_known(table))}
+    checked = check_row(table, cells, participant_id, rows, (known, suggest), chosen)
+    said = [_say(problem.column, problem.problem) for problem in checked.problems if problem.action != "used"]
+    said += _reason_problem(reason)
+    again: dict[str, Any] = {"table": table, "cells": cells, "correcting": chosen, "reason": reason}
+    if said or checked.table is None:
+        return _form(request, person, rows, again | {"said": said}, status=422)
+    closed = _closing(checked, chosen)
+    entry = Entry(participant_id, [checked.table], closed, " ".join(reason.split()))
+    try:
+        desk.record.by(f"app:{user.name}").enter(entry, seen)
+    except ConflictError:
+        theirs = desk.record.held(participant_id)
+        both = {"mine": cells, "theirs": theirs, "now": version(theirs)}
+        return _form(request, person, theirs, again | {"conflict": both}, status=409)
+    notes = [problem.problem for problem in checked.problems if problem.action == "used"]
+    updated = desk.bench.take_in(participant_id)
+    parts = {"person": person, "notes": notes, "updated": updated, "stopped": checked.closes}
+    return desk.page(request, "part_stored.html", parts)
+
+
+def _form(
+    request: Request, person: Person, rows: Sequence[Held], own: Mapping[str, Any], status: int = 200
+) -> HTMLResponse:
+    desk, table = desk_of(request), _known(own["table"])
+    columns = columns_to_type(table)
+    parts = {
+        "person": person,
+        "titles": TITLES,
+        "columns": [(column, _choices(column, table, rows)) for column in columns],
+        "version": version(rows),
+        "rows": [row for row in rows if row.table == table],
+        "shown": [column for column in columns if column.name != "detail"],
+        "history": desk.record.audit_of(person.row.participant_id, "enter"),
+        "said": (),
+        "conflict": None,
+        "reason": "",
+        "cell": _cell,
+        **own,
+    }
+    template = "part_enter.html" if request.headers.get("hx-request") else "enter.html"
+    return desk.page(request, template, parts, status)
+
+
+def _known(table: str) -> str:
+    if table not in ENTERABLE:
+        raise HTTPException(422, f"There is no such table; use one of {', '.join(ENTERABLE)}.")
+    return table
+
+
+def _row(rows: Sequence[Held], table: str, row: int | None) -> Held | None:
+    if row is None:
+        return None
+    found = next((one for one in rows if (one.table, one.row_id) == (_known(table), row)), None)
+    if found is None:
+        raise HTTPException(
+            404, "This row is not among this participant's current rows: it was changed, or never there."
+        )
+    return found
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 16 else None
+
+
+def _cells(row: Held) -> dict[str, str]:
+    return {column.name: _cell(row.values[column.name]) for column in columns_to_type(row.table)}
+
+
+def _cell(value: object) -> str:
+    """A value of the record as a person types it."""
+    if value is None or value in (float("inf"), float("-inf")):
+        return ""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _choices(column: Column, table: str, rows: Sequence[Held]) -> list[str]:
+    """What the record's owner may choose from; empty: anything."""
+    if column.levels:
+        return list(column.levels)
+    if column.name == "instrument":
+        own = [str(row.values["instrument"]) for row in rows if row.table == "symptoms"]
+        return list(dict.fromkeys([*own, *schema.INSTRUMENTS]))
+    return {"analyte": list(schema.ANALYTES), "measure": list(schema.SLEEP_MEASURES) if table == "sleep" else []}.get(
+        column.name, []
+    )
+
+
+def _closing(checked: Checked, chosen: Held | None) -> dict[str, list[int]]:
+    gone = [*checked.closes, *([chosen] if chosen else [])]
+    return {table: [row.row_id for row in gone if row.table == table] for table in {row.table for row in gone}}
+
+
+def _reason_problem(reason: str) -> list[tuple[str, str]]:
+    text = " ".join(reason.split())
+    if not LEAST_REASON <= len(text) <= MOST_REASON or not text.isprintable():
+        return [
+            (
+                "reason",
+                f"Say in {LEAST_REASON} to {MOST_REASON} characters why this is entered or corrected; it is kept with the change.",
+            )
+        ]
+    return []
+
+
+def _say(column: str, problem: str) -> tuple[str, str]:
+    return {"total": "value"}.get(column, column), words.sentence(problem)

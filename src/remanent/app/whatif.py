@@ -1,0 +1,152 @@
+"""The model kept warm behind the pages: one thread prepares patients, requests read what is ready or prepare the patient they need."""
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from remanent._errors import RemanentError
+from remanent.app.answer import Answer, Lane, answer_of, difference
+from remanent.app.asked import Ask
+from remanent.app.shelf import Shelf
+from remanent.plan.decide import Thresholds, shipped_thresholds
+from remanent.stages.live import Base, load_base, one_patient, read_again, view_of
+from remanent.study.store import Record
+
+MOST_LANES = 600
+
+
+class NotReadyError(Exception):
+    """The model is not warmed up yet, or cannot be used; the words say which."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Whether the model is ready; `failed`: why it never will be."""
+
+    warming: bool = False
+    words: str = ""
+    failed: str = ""
+
+
+@dataclass
+class Workbench:
+    """Holds what is warm. One thread prepares patients; requests read, or prepare the one they need."""
+
+    out: Path
+    record: Record
+    shelf: Shelf
+    thresholds: Mapping[str, Thresholds | None] | None = None
+    state: State = field(default_factory=lambda: State(failed="the model was not started"))
+    _base: Base | None = None
+    _lanes: dict[str, Lane | None] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _waiting: int = 0
+
+    def start(self) -> threading.Thread:
+        """Warm up in the background."""
+        self.state = State(warming=True, words="starting")
+        thread = threading.Thread(target=self.warm_up, name="warm-up", daemon=True)
+        thread.start()
+        return thread
+
+    def warm_up(self) -> None:
+        """Read, compare, compile on one patient, take in what was entered since the last run; then make everyone ready, one by one."""
+        try:
+            self._get_ready()
+        except RemanentError as error:
+            self.state = State(failed=str(error))
+        except Exception as error:  # noqa: BLE001 - a thread's fault must reach the page; its words may hold a patient's values
+            self.state = State(failed=f"a fault of this program ({type(error).__name__}); please report it")
+        else:
+            self.state = State()
+            self._ready_everyone()
+
+    def _get_ready(self) -> None:
+        self._base = load_base(self.record, self.out, self.thresholds, self._say)
+        self._say("compiling")
+        for first in list(self._base.lanes)[:1]:
+            self._prepare(first)
+        for participant_id in self._entered_since():
+            self.take_in(participant_id)
+
+    def _ready_everyone(self) -> None:
+        for participant_id in list(self._base.lanes)[:MOST_LANES] if self._base else ():
+            while self._waiting:
+                time.sleep(0.05)  # a person who waits comes first
+            with suppress(RemanentError):
+                self._prepare(participant_id)
+
+    def _prepare(self, participant_id: str) -> None:
+        lane = self._lane(participant_id)
+        if lane is not None:
+            answer_of(lane, Ask(), self.thresholds or shipped_thresholds())
+
+    def _say(self, said: str) -> None:
+        self.state = State(warming=True, words=said)
+
+    def _entered_since(self) -> list[str]:
+        """Participants with rows entered after the last run wrote its results."""
+        last = next(iter(self.record.last_audit(1, action="publish")), None)
+        entries = self.record.last_audit(10_000, action="enter")
+        changed = {one.subject for one in entries if last is None or one.seq > last.seq}
+        people = self._base.panel.patients if self._base else ()
+        return [who for who in people if changed and self.record.pseudonym(who) in changed]
+
+    def take_in(self, participant_id: str) -> str:
+        """Compute one patient anew from the record as it is now; in words, what came of it."""
+        if self._base is None:
+            return "The model is not warm yet: the patient's numbers follow when it is"
+        with self._lock:
+            self._base = read_again(self._base, self.record)
+            self._lanes.pop(participant_id, None)
+            lane = self._lane(participant_id)
+            if lane is None:
+                return "The population fitted in the last run does not know this patient; `remanent run` takes them in"
+            former = self.shelf.results.patient(participant_id)
+            self.shelf.put(participant_id, *view_of(self._base, lane.one, former))
+        return "The patient's state, forecasts and advice were computed anew, under the population of the last run (no refit)"
+
+    def answer(self, participant_id: str, ask: Ask, key: str = "plan") -> Answer:
+        """Forecast and advice under a plan; `key` is unique in the page.
+
+        Raises
+        ------
+        NotReadyError
+            The model is being warmed up, or there is nothing to forecast from.
+        """
+        if self.state.failed or self._base is None or self.state.warming:
+            raise NotReadyError(
+                self.state.failed or f"The model is being warmed up ({self.state.words}). Try again in a moment."
+            )
+        lane = self._lane(participant_id)
+        if lane is None:
+            raise NotReadyError(
+                "There is nothing to forecast from: this patient has no dated record that the model can use."
+            )
+        return answer_of(lane, ask, self.thresholds or shipped_thresholds(), key)
+
+    def difference(self, participant_id: str, first: Ask, second: Ask) -> str:
+        """Plan A less plan B, in words."""
+        lane = self._lane(participant_id)
+        return "" if lane is None else difference(lane, first, second)
+
+    def _lane(self, participant_id: str) -> Lane | None:
+        found = self._lanes.get(participant_id)
+        if found is not None or self._base is None:
+            return found
+        self._waiting += 1
+        try:
+            return self._made(participant_id)
+        finally:
+            self._waiting -= 1
+
+    def _made(self, participant_id: str) -> Lane | None:
+        with self._lock:
+            if participant_id not in self._lanes and self._base is not None:
+                known = participant_id in self._base.panel.patients
+                one = one_patient(self._base, participant_id) if known else None
+                self._lanes[participant_id] = None if one is None else Lane(one)
+            return self._lanes.get(participant_id)

@@ -1,0 +1,29 @@
+"""Results made up in a second, and results of a small virtual study run once."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "stages")]
+
+
+@pytest.fixture(scope="session")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """OUT of a made-up cohort; not to be changed."""
+    from light import write_light
+
+    return write_light(tmp_path_factory.mktemp("light"))
+
+
+@pytest.fixture(scope="session")
+def small_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """OUT of a small virtual study, run by the command; the browser's tests change it."""
+    from small import write_small
+
+    from remanent.cli import main
+
+    folder = tmp_path_factory.mktemp("served")
+    study = write_small(folder / "study")
+    assert main(["run", str(study), str(folder / "out"), "--workers", "1"]) in {0, 3}
+    return folder / "out"
