@@ -144,6 +144,9 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
         default=max(1, os.cpu_count() or 1),
         help="processes that measure sessions (default: all cores)",
     )
+    if parser.prog.split()[-1] != "demo":
+        where = "address of a Dask scheduler whose workers measure sessions, e.g. tcp://node:8786; they must see STUDY at the same path"
+        parser.add_argument("--cluster", default="", metavar="ADDRESS", help=where)
     parser.add_argument("--seed", type=_at_least(0), default=0, help="seed of everything random (default 0)")
     parser.add_argument("--json", action="store_true", help="log one JSON object a line, on standard error")
 
@@ -222,6 +225,7 @@ def _options(options: argparse.Namespace) -> Any:
         out=options.out,
         level=level,
         workers=options.workers,
+        cluster=getattr(options, "cluster", ""),
         participants=participants,
         seed=options.seed,
         thresholds=read_thresholds(options.thresholds) if options.thresholds else None,

@@ -83,6 +83,73 @@ def test_gordon_has_no_limbic_network_of_yeo():
     assert "Yeo" in found.networks["limbic"].reason
 
 
+NAMED = ("default", "salventattn", "cont", "dorsattn", "limbic", "sgacc", "pgacc", "dacc", "pcc", "ains", "amygdala")
+NAMED += ("hippocampus", "nac", "dlpfc_ba46", "dlpfc_beamf3", "dlpfc_5cm")
+EXAMPLES = {  # some names as each atlas writes them, and what must be found by them
+    "Tian": (("HIP-rh", "AMY-lh", "NAc-rh"), {"hippocampus", "amygdala", "nac"}),
+    "TianS4": (("HIP-head-m1-rh", "lAMY-lh", "NAc-core-rh"), {"hippocampus", "amygdala", "nac"}),
+    "Glasser": (
+        ("L_25_ROI", "R_p32_ROI", "L_a32pr_ROI", "R_v23ab_ROI", "L_AVI_ROI", "L_H_ROI"),
+        {"sgacc", "pgacc", "dacc", "pcc", "ains", "hippocampus"},
+    ),
+    "Gordon": (("L_Default_1", "R_DorsalAttn_2", "L_FrontoParietal_3"), {"default", "dorsattn", "cont"}),
+    "AAL": (("Cingulum_Post_L", "Hippocampus_R", "Amygdala_L"), {"pcc", "hippocampus", "amygdala"}),
+    "AAL3": (("ACC_sub_L", "ACC_pre_R", "ACC_sup_L", "N_Acc_R"), {"sgacc", "pgacc", "dacc", "nac"}),
+    "Desikan": (
+        (
+            "lh_caudalanteriorcingulate",
+            "rh_isthmuscingulate",
+            "Left-Hippocampus",
+            "Left-Amygdala",
+            "Right-Accumbens-area",
+        ),
+        {"dacc", "pcc", "hippocampus", "amygdala", "nac"},
+    ),
+}
+
+
+@pytest.mark.parametrize("atlas", EXAMPLES)
+def test_every_circuit_of_every_atlas_is_found_or_unavailable_with_the_reason(atlas):
+    labels, expected = EXAMPLES[atlas]
+    places = parcellation(atlas, labels)
+    for name in NAMED:
+        members = places.members(name)
+        if name in expected:
+            assert members.any(), name
+        else:
+            assert isinstance(members, Unavailable)
+            assert atlas in members.reason or "Gordon" in members.reason
+
+
+@pytest.mark.parametrize("count", range(100, 1001, 100))
+def test_a_schaefer_atlas_that_nobody_checked_gives_networks_and_says_so_of_circuits(count):
+    labels = ("LH_Default_PFC_1", "LH_Hippocampus", "RH_SalVentAttn_Med_1")
+    places = parcellation(f"4S{count + 56}Parcels", labels)
+    assert places.members("default").tolist() == [True, False, False]
+    assert places.members("hippocampus").tolist() == [False, True, False]
+    checked = count in (100, 200, 300, 400, 1000)
+    for name in ("sgacc", "dlpfc_ba46"):
+        reason = places.members(name).reason
+        assert ("nobody has checked" in reason) == (not checked), reason
+
+
+@pytest.mark.real
+def test_the_published_labels_of_the_4s_family_hold_every_network_and_the_subcortex(real_data):
+    files = sorted((real_data / "atlas-4S").glob("*_dseg.tsv"))
+    assert files
+    for file in files:
+        scale = file.name.split("scale-")[1].split("_")[0]
+        names = tuple(line.split("\t")[1] for line in file.read_text().splitlines()[1:])
+        assert len(names) == int(scale)
+        places = parcellation(f"4S{scale}Parcels", names)
+        assert sum(places.members(n).sum() for n in definitions().networks) == int(scale) - 56
+        for name in ("hippocampus", "amygdala", "nac", "amygdala_left", "amygdala_right"):
+            assert places.members(name).any(), name
+        resolved = [n for n in definitions().circuits if not isinstance(places.members(n), Unavailable)]
+        assert ("sgacc" in resolved) == (scale != "156")
+        assert {"dacc", "pcc", "dlpfc_ba46", "dlpfc_beamf3", "dlpfc_5cm"} <= set(resolved)
+
+
 def test_every_named_circuit_exists_and_every_number_has_a_source():
     spec = definitions()
     known = set(spec.circuits) | set(spec.networks)

@@ -137,7 +137,9 @@ def _circuit(circuit: Circuit, family: str, atlas: str, parcels: Sequence[Parcel
         return Unavailable(f"atlas {atlas} cannot resolve the {circuit.meaning}: {circuit.unresolved[family]}")
     patterns = circuit.parcels.get(family, circuit.parcels.get("any", ()))
     if not patterns:
-        return Unavailable(f"no parcels are defined for the {circuit.meaning} on atlas {atlas}")
+        why = f"nobody has checked which parcels of atlas {atlas} hold the {circuit.meaning}"
+        known = ", ".join(sorted(family for family in circuit.parcels if family != "any"))
+        return Unavailable(f"{why}; it is known for {known}" if known else why)
     whole = re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
     mine = np.array([bool(whole.fullmatch(p.label) or whole.fullmatch(p.name)) for p in parcels], dtype=bool)
     return mine if mine.any() else Unavailable(f"atlas {atlas} has no parcel for the {circuit.meaning}")

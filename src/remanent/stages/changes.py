@@ -1,4 +1,7 @@
-"""What changed in each patient between the first usable scan on or after day 0 and the last, with its error."""
+"""What changed in each person between the first usable scan on or after day 0 and the last, with its error.
+
+Healthy people are among them: their repeats are the test-retest of every feature, for the reader to judge.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,7 +51,7 @@ def changes(scans: Scans, z: np.ndarray, minutes: np.ndarray, reason: np.ndarray
     """
     columns: dict[str, list[Any]] = {column.name: [] for column in OUTPUT["changes"].columns}
     spread = _spread(scans, z)
-    for mine in _patients(scans):
+    for mine in _people(scans):
         for row in _of_one(scans, mine, spread, z, minutes):
             first, last, j = row.pop("at")
             doubts = dict.fromkeys(text for text in (reason[first, j], reason[last, j]) if text)
@@ -57,9 +60,9 @@ def changes(scans: Scans, z: np.ndarray, minutes: np.ndarray, reason: np.ndarray
     return columns
 
 
-def _patients(scans: Scans) -> Iterator[np.ndarray]:
-    """Dated scans from day 0 on of each person who is not healthy, in order of day."""
-    follow_up = ~scans.control & (scans.day >= 0)
+def _people(scans: Scans) -> Iterator[np.ndarray]:
+    """Dated scans from day 0 on of each person, in order of day."""
+    follow_up = scans.day >= 0
     for who in dict.fromkeys(scans.who[follow_up].tolist()):
         yield np.flatnonzero(follow_up & (scans.who == who))
 

@@ -19,7 +19,7 @@ from remanent.circuits.wiring import Connections
 from remanent.stages.connections import fixed_connections, has_connectome
 from remanent.stages.drift import facts
 from remanent.stages.standing import incomplete_doses, still_incomplete
-from remanent.stages.workers import Workers
+from remanent.stages.workers import largest_memory_mb, many
 from remanent.study.bids import SessionFiles, atlases_named, load_session, read_study
 from remanent.study.index import index_study
 from remanent.study.outputs import claim
@@ -34,12 +34,13 @@ MEASURES = 3  # raised when what is stored of a session changes, so that every s
 
 @dataclass(frozen=True)
 class Measured:
-    """What one session gave: its features, or the problems that stood in the way."""
+    """What one session gave: its features, or the problems that stood in the way; and the most memory its worker ever had."""
 
     files: SessionFiles
     features: tuple[Feature, ...]
     problems: tuple[Problem, ...]
     made: Processing
+    memory_mb: float
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,13 @@ def usable_drugs() -> Mapping[str, Callable[[str], Any]]:
 
 
 def measure_study(
-    study_root: Path, out: Path, *, workers: int, participants: Sequence[str], log: Log
+    study_root: Path, out: Path, *, workers: int, participants: Sequence[str], log: Log, cluster: str = ""
 ) -> MeasureSummary:
-    """Read, record, measure what is new."""
+    """Read, record, measure what is new, by processes of this machine or by a Dask cluster."""
+    study_root, memory_mb = study_root.resolve(), 0.0
     study = read(study_root, participants)
     claim(out, study_root)
-    with Record.open(out) as record, Workers(workers) as at_once:
+    with Record.open(out) as record, many(workers, cluster) as at_once:
         ingest = record.ingest(study, participants)
         read_again = study.tables["participants"]["participant_id"].tolist()
         others = still_incomplete(record.problems(), read_again) if participants else []
@@ -93,6 +95,9 @@ def measure_study(
                 processing=facts(done.made),
             )
             log("measure", session=record.pseudonym(_key(done.files)), features=len(done.features))
+            memory_mb = max(memory_mb, done.memory_mb)
+        if changed:
+            log("measured", sessions=len(changed), largest_worker_mb=round(memory_mb))
         if not participants:
             record.keep_features(_key(s) for s in study.sessions)
     return MeasureSummary(ingest, len(changed), len(study.sessions) - len(changed))
@@ -132,12 +137,12 @@ def _measure_one(root: Path, atlas: str | None, connections: Connections | None,
         with threadpool_limits(1):  # the same bits whatever process this is and however many threads it has
             features = measure(session, atlas=atlas, connections=connections)
         problems = (*session.problems, *_dropped_parcels(files, features))
-        return Measured(files, features, problems, processing(session, atlas))
+        return Measured(files, features, problems, processing(session, atlas), largest_memory_mb())
     except RemanentError as error:
         why = str(error)
     except Exception as error:  # noqa: BLE001  one session must not stop the others; the fault is ours and is listed as such
         why = f"a fault of this program ({type(error).__name__}: {error}); this visit is left out. Please report it."
-    return Measured(files, (), (Problem(files.files[0].path, None, "", why, "set_aside"),), Processing({}))
+    return Measured(files, (), (Problem(files.files[0].path, None, "", why, "set_aside"),), Processing({}), 0.0)
 
 
 def _dropped_parcels(files: SessionFiles, features: Sequence[Feature]) -> list[Problem]:

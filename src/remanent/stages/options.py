@@ -20,13 +20,14 @@ class Options:
     """Arguments of `remanent run`.
 
     `level` None means both levels, `thresholds` None the shipped ones; `relapse_rule` derives relapse from ratings; `hazard_breaks` are days on which
-    the hazard of relapse may change.
+    the hazard of relapse may change; `cluster` is the address of a Dask scheduler, empty for processes of this machine.
     """
 
     study_root: Path
     out: Path
     level: Level | None = None
     workers: int = 1
+    cluster: str = ""
     participants: tuple[str, ...] = ()
     seed: int = 0
     thresholds: Mapping[str, Thresholds | None] | None = None

@@ -68,7 +68,9 @@ def run(options: Options, log: Callable[..., None]) -> RunSummary:
             "nothing was measured yet", where=str(out), do=f"Run `remanent run {study} {out} participant` first."
         )
     if options.level != "group":
-        measure_study(study, out, workers=options.workers, participants=options.participants, log=log)
+        measure_study(
+            study, out, workers=options.workers, participants=options.participants, log=log, cluster=options.cluster
+        )
     if options.level == "participant":
         with Record.open(out) as record:
             return RunSummary(len(record.table("participants")), _lost(record))
@@ -132,5 +134,12 @@ def update(options: Options, log: Callable[..., None]) -> RunSummary:
 
     population.load(options.out)
     options = replace(options, relapse_rule=options.relapse_rule or rule_of(options.out))
-    measure_study(options.study_root, options.out, workers=options.workers, participants=options.participants, log=log)
+    measure_study(
+        options.study_root,
+        options.out,
+        workers=options.workers,
+        participants=options.participants,
+        log=log,
+        cluster=options.cluster,
+    )
     return group(options, log, refit=False)

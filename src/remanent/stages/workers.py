@@ -1,4 +1,4 @@
-"""Work on many sessions at once, in order, on this machine."""
+"""Work on many sessions at once, in order: processes of this machine, or a Dask cluster."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -7,6 +7,7 @@ from multiprocessing import get_context
 from typing import Self, TypeVar
 
 from remanent._errors import InputError
+from remanent.stages.cluster import Cluster
 
 MOST_AT_ONCE = 8  # sessions a worker takes at a time: what a run that is killed has to do again
 
@@ -47,3 +48,17 @@ class Workers:
             why = "The system ends processes that take too much memory; what was measured so far is kept"
             do = "Run the same command again with fewer --workers."
             raise InputError("a process that measures sessions was killed", why=why, do=do) from error
+
+
+def many(count: int, cluster: str) -> Workers | Cluster:
+    """Those of a cluster if its address is given, else processes of this machine."""
+    return Cluster(cluster) if cluster else Workers(count)
+
+
+def largest_memory_mb() -> float:
+    """Largest resident memory of this process so far (MB); NaN where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
