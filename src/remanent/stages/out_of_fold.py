@@ -1,0 +1,99 @@
+"""The mechanistic model beside the rivals: fitted anew on the training patients of every fold, then a filter pass over what was known of the others.
+
+No number of a held-out patient reaches the fit: not a rating, not the scale of a measure. At each landmark the filter sees the record as of that day; the
+forecast is for the doses as they stand then, for nobody knew the later ones.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+import numpy as np
+
+from remanent.dynamics.grid import build_timeline, medication_of
+from remanent.dynamics.indicators import Indicators, choose_indicators
+from remanent.dynamics.infer import Posterior, fit
+from remanent.dynamics.priors import layout
+from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
+from remanent.relapse.landmark import Landmarks
+from remanent.relapse.learn import Fold
+from remanent.relapse.predict import EDGES_DAYS, posterior_ensemble, relapse_probability, roll
+from remanent.stages.analyse import without_runaways
+from remanent.study.as_of import as_of
+from remanent.study.panel import Panel, build_panel
+from remanent.study.table import Table
+
+DRAWS = 60
+
+
+@dataclass(frozen=True)
+class Source:
+    """Tables and features (None: without scans) of a study, and its patients in the order of the landmarks' indices."""
+
+    tables: Mapping[str, Table]
+    features: Table | None
+    patients: tuple[str, ...]
+
+    def panel(self, patients: Sequence[str], day: float | None = None) -> Panel:
+        """These patients' panel, in full, or as of `day` for patients who were watched then."""
+        tables = {name: _of(table, patients) for name, table in self.tables.items()}
+        features = None if self.features is None else _of(self.features, patients)
+        if day is None:
+            return build_panel(tables, features)
+        known = as_of({**tables, **({} if features is None else {"features": features})}, day, patients)
+        return build_panel({k: v for k, v in known.items() if k != "features"}, known.get("features"))
+
+
+@dataclass(frozen=True)
+class Mechanistic:
+    """Out-of-fold forecasts, [row, day] as the rivals'; how many of the fits converged, and seconds it took."""
+
+    risk: np.ndarray
+    converged: int
+    fits: int
+    seconds: float
+
+
+def mechanistic(
+    source: Source, rows: Landmarks, outer: Sequence[Fold], seed: int, log: Callable[..., None]
+) -> Mechanistic:
+    """Forecast of every landmark row by a fit that never saw its patient."""
+    began, risk = monotonic(), np.full((len(rows), len(EDGES_DAYS) - 1), np.nan)
+    converged = fits = 0
+    for k, fold in enumerate(outer):
+        tested = set(rows.patient[fold.test].tolist())
+        train = [p for i, p in enumerate(source.patients) if i not in tested]
+        indicators, posterior = _population(source.panel(train))
+        converged, fits = converged + sum(f.converged for f in posterior.fits), fits + len(posterior.fits)
+        for day in np.unique(rows.day[fold.test]):
+            here = np.flatnonzero(fold.test & (rows.day == day))
+            who = [source.patients[i] for i in rows.patient[here]]
+            told = _forecast(source.panel(who, float(day)), indicators, posterior, seed + k)
+            risk[here] = np.stack([told[one] for one in who])
+        log("fold", number=k + 1, of=len(outer), seconds_so_far=round(monotonic() - began, 1))
+    return Mechanistic(risk, converged, fits, monotonic() - began)
+
+
+def _of(table: Table, patients: Sequence[str]) -> Table:
+    if "participant_id" not in table.columns:
+        return table
+    return table.select(np.isin(table["participant_id"].astype(str), np.array(patients, dtype=str)))
+
+
+def _population(panel: Panel) -> tuple[Indicators, Posterior]:
+    indicators = choose_indicators(panel)
+    grid = build_timeline(panel, indicators).grid
+    return indicators, without_runaways(fit(layout(indicators), grid), grid)
+
+
+def _forecast(panel: Panel, indicators: Indicators, posterior: Posterior, seed: int) -> dict[str, np.ndarray]:
+    """Probability of relapse by each day ahead on doses as they stand, by participant."""
+    timeline = build_timeline(panel, indicators)
+    evidence = np.array([f.log_evidence for f in posterior.fits])
+    weight = np.exp(evidence - evidence.max())
+    weights = np.repeat((weight / weight.sum())[None], len(timeline.lanes), 0)
+    given = [medication_of(panel, int(i)) for i in timeline.lanes]
+    dose = planned_exposure(STANDARD_PLANS["continue"], given, timeline.today, EDGES_DAYS)
+    ensemble = posterior_ensemble(posterior, timeline.grid, weights, DRAWS, np.random.default_rng(seed))
+    told = relapse_probability(ensemble, roll(ensemble, dose, timeline.stress_today, timeline.held)).mean
+    return {panel.patients[int(i)]: told[:, lane] for lane, i in enumerate(timeline.lanes)}
