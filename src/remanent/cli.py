@@ -16,6 +16,7 @@ DONE, UNUSABLE, WRONG_USAGE, WITH_LOSSES = 0, 1, 2, 3
 _RULE = (
     "derive relapse from ratings by a published rule (relapse/rules.yaml), for a study without relapse in events.tsv"
 )
+_RIVALS = "also compare ways to forecast relapse on patients they have not seen (fits again and again: minutes)"
 _BREAKS = "days after the index course on which the hazard of relapse may change, e.g. 28,91; constant without it"
 CLOSED_PIPE = 128 + 13  # what a shell gives for a program ended by SIGPIPE
 RESEARCH_ONLY = "Research use only. Not a medical device."
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--relapse-rule", metavar="NAME", help=_RULE)
     run.add_argument("--hazard-breaks", type=_days, default=(), metavar="DAY,DAY", help=_BREAKS)
+    run.add_argument("--rivals", action="store_true", help=_RIVALS)
     _run_options(run)
     update = _command(commands, "update", _update, "only what is new: a patient's new visit without a refit")
     update.add_argument("out", type=Path, metavar="OUT")
@@ -229,6 +231,7 @@ def _options(options: argparse.Namespace) -> Any:
         participants=participants,
         seed=options.seed,
         thresholds=read_thresholds(options.thresholds) if options.thresholds else None,
+        rivals=getattr(options, "rivals", False),
         relapse_rule=rule(options.relapse_rule).name if options.relapse_rule else None,
         hazard_breaks=getattr(options, "hazard_breaks", ()),
     )

@@ -138,6 +138,7 @@ def test_what_matters_is_found(name: str) -> None:
     assert brier(rows.outcome, told, 182.0, once)[0] < brier(rows.outcome, blind, 182.0, once)[0] - 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cox", "boosted", "forest"])
 def test_on_noise_tuning_stays_cautious(name: str) -> None:
     """Not much worse than Kaplan-Meier when the features say nothing: the mean loss over five studies."""

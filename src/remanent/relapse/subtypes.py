@@ -1,6 +1,6 @@
 r"""Are there kinds of patients? Clusters of circuit and mechanism posteriors, believed only if they are more than one cloud would give, and stable.
 
-1. Values are standardised, cut at three sd and turned onto the principal components that hold 80 % of the variance (at most five).
+1. Values are standardised, cut at two sd (tails are no clusters) and turned onto the principal components that hold 80 % of the variance (at most five).
 2. k-means for k = 2 to 5; the statistic is the share of the variance left within clusters.
 3. The same on clouds without clusters: one Gaussian with the data's variances, and a uniform box (the gap statistic's reference, Tibshirani 2001,
    doi:10.1111/1467-9868.00293). The largest standardised gap over k is compared with its own distribution under each; the larger p-value counts.
@@ -22,9 +22,10 @@ LEAST_PATIENTS = 20
 LEVEL = 0.05
 STABLE = 0.75  # adjusted Rand index from which a partition counts as the same one
 LEAST_SHARE, LEAST_MEMBERS = 0.1, 5
-REFERENCES, SUBSAMPLES, KEPT = 200, 50, 0.8
-_VARIANCE, _MOST_COMPONENTS, _CUT = 0.8, 5, 3.0
-_RESTARTS, _STEPS, _BLOCK = 6, 25, 50
+REFERENCES, SUBSAMPLES, KEPT = 99, 40, 0.8
+_VARIANCE, _MOST_COMPONENTS, _CUT = 0.8, 5, 2.0
+_RESTARTS, _STEPS, _BLOCK = 3, 60, 50
+_RESTARTS_OF_ONE = 30
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def find_subtypes(x: Float[np.ndarray, "patient feature"], rng: np.random.Genera
     count = COUNTS[int(np.argmax(gap))]
     if p_value > LEVEL:
         return Subtypes("none", nobody, count, p_value, np.nan)
-    label = k_means(points[None], count, rng)[0][0]
+    label = k_means(points[None], count, rng, _RESTARTS_OF_ONE)[0][0]
     stability = stable(points, label, count, rng)
     least = max(LEAST_MEMBERS, LEAST_SHARE * patients)
     if stability < STABLE or np.bincount(label, minlength=count).min() < least:
@@ -125,15 +126,15 @@ def _within(sets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def k_means(
-    sets: Float[np.ndarray, "set row dim"], count: int, rng: np.random.Generator
+    sets: Float[np.ndarray, "set row dim"], count: int, rng: np.random.Generator, starts: int = _RESTARTS
 ) -> tuple[Int[np.ndarray, "set row"], Float[np.ndarray, " set"]]:
     """Labels and sum of squares within clusters of many sets at once: the best of several k-means++ starts (Lloyd's steps)."""
-    parts = [_k_means(sets[i : i + _BLOCK], count, rng) for i in range(0, len(sets), _BLOCK)]
+    parts = [_k_means(sets[i : i + _BLOCK], count, rng, starts) for i in range(0, len(sets), _BLOCK)]
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
-def _k_means(sets: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    x = np.repeat(sets, _RESTARTS, axis=0)
+def _k_means(sets: np.ndarray, count: int, rng: np.random.Generator, starts: int) -> tuple[np.ndarray, np.ndarray]:
+    x = np.repeat(sets, starts, axis=0)
     centre = _start(x, count, rng)
     for _ in range(_STEPS):
         member = np.eye(count)[_nearest(x, centre)[0]]
@@ -144,8 +145,8 @@ def _k_means(sets: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np
             break
         centre = fresh
     label, squares = _nearest(x, centre)
-    inertia = squares.sum(1).reshape(len(sets), _RESTARTS)
-    best = np.arange(len(sets)) * _RESTARTS + inertia.argmin(1)
+    inertia = squares.sum(1).reshape(len(sets), starts)
+    best = np.arange(len(sets)) * starts + inertia.argmin(1)
     return label[best], inertia.min(1)
 
 

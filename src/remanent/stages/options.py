@@ -31,6 +31,7 @@ class Options:
     participants: tuple[str, ...] = ()
     seed: int = 0
     thresholds: Mapping[str, Thresholds | None] | None = None
+    rivals: bool = False
     relapse_rule: str | None = None
     hazard_breaks: tuple[float, ...] = ()
 

@@ -5,7 +5,7 @@ forecast is for the doses as they stand then, for nobody knew the later ones.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import numpy as np
@@ -19,29 +19,47 @@ from remanent.relapse.landmark import Landmarks
 from remanent.relapse.learn import Fold
 from remanent.relapse.predict import EDGES_DAYS, posterior_ensemble, relapse_probability, roll
 from remanent.stages.analyse import without_runaways
+from remanent.stages.early_warning import with_measures
 from remanent.study.as_of import as_of
 from remanent.study.panel import Panel, build_panel
 from remanent.study.table import Table
 
 DRAWS = 60
+_FEATURES = "features"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Tables and features (None: without scans) of a study, and its patients in the order of the landmarks' indices."""
+    """A study: its tables, its features (None: without scans), and the panel of all of it: its outcomes count, and the order of its patients."""
 
     tables: Mapping[str, Table]
     features: Table | None
-    patients: tuple[str, ...]
+    whole: Panel
 
-    def panel(self, patients: Sequence[str], day: float | None = None) -> Panel:
-        """These patients' panel, in full, or as of `day` for patients who were watched then."""
-        tables = {name: _of(table, patients) for name, table in self.tables.items()}
-        features = None if self.features is None else _of(self.features, patients)
-        if day is None:
-            return build_panel(tables, features)
-        known = as_of({**tables, **({} if features is None else {"features": features})}, day, patients)
-        return build_panel({k: v for k, v in known.items() if k != "features"}, known.get("features"))
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """All participants."""
+        return self.whole.patients
+
+    def of(self, patients: Sequence[str]) -> Panel:
+        """Everything about these patients, and nothing about others."""
+        panel = _panel({name: _of(table, patients) for name, table in self._every().items()})
+        place = np.array([self.patients.index(p) for p in panel.patients], int)
+        return replace(panel, risk_end_day=self.whole.risk_end_day[place], relapsed=self.whole.relapsed[place])
+
+    def as_of(self, day: float, watched: Sequence[str], patients: Sequence[str] | None = None) -> Panel:
+        """What was known on `day` of some patients (None: all), those `watched` being without relapse."""
+        tables = self._every()
+        tables = tables if patients is None else {name: _of(table, patients) for name, table in tables.items()}
+        return _panel(as_of(tables, day, watched))
+
+    def _every(self) -> dict[str, Table]:
+        return {**self.tables, **({} if self.features is None else {_FEATURES: self.features})}
+
+
+def _panel(tables: Mapping[str, Table]) -> Panel:
+    """As `stages.run` builds it."""
+    return with_measures(build_panel({k: v for k, v in tables.items() if k != _FEATURES}, tables.get(_FEATURES)))
 
 
 @dataclass(frozen=True)
@@ -63,12 +81,12 @@ def mechanistic(
     for k, fold in enumerate(outer):
         tested = set(rows.patient[fold.test].tolist())
         train = [p for i, p in enumerate(source.patients) if i not in tested]
-        indicators, posterior = _population(source.panel(train))
+        indicators, posterior = _population(source.of(train))
         converged, fits = converged + sum(f.converged for f in posterior.fits), fits + len(posterior.fits)
         for day in np.unique(rows.day[fold.test]):
             here = np.flatnonzero(fold.test & (rows.day == day))
             who = [source.patients[i] for i in rows.patient[here]]
-            told = _forecast(source.panel(who, float(day)), indicators, posterior, seed + k)
+            told = _forecast(source.as_of(float(day), who, who), indicators, posterior, seed + k)
             risk[here] = np.stack([told[one] for one in who])
         log("fold", number=k + 1, of=len(outer), seconds_so_far=round(monotonic() - began, 1))
     return Mechanistic(risk, converged, fits, monotonic() - began)

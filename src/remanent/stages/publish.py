@@ -27,8 +27,13 @@ from remanent.stages.planning import Planning
 from remanent.stages.planning import tables as planned
 from remanent.stages.population import save
 from remanent.stages.relapses import PARAMETER
+from remanent.stages.rival_tables import remove as remove_rivals
+from remanent.stages.rival_tables import rival_tables
+from remanent.stages.rivals import Rivalry
 from remanent.stages.tables import tables
 from remanent.stages.timelines import Context
+from remanent.stages.tripod import FILE as CHECKLIST
+from remanent.stages.tripod import Setting, write_checklist
 from remanent.stages.views import cohort_view, patient_views, provenance
 from remanent.study.outputs import describe, write_outputs
 from remanent.study.panel import Panel
@@ -41,13 +46,22 @@ VIEWS = "views"
 
 @dataclass(frozen=True)
 class Found:
-    """What a run found; `relapse_words`: the rule by which relapses were derived, empty where they are on record."""
+    """What a run found.
+
+    Attributes
+    ----------
+    relapse_words
+        The rule by which relapses were derived, empty where they are on record.
+    rivalry
+        Ways to forecast compared; None where that was not asked for.
+    """
 
     panel: Panel
     results: Results | None
     comparable: Comparable
     planning: Planning
     relapse_words: str = ""
+    rivalry: Rivalry | None = None
 
 
 def publish(record: Record, found: Found, options: Options, log: Callable[..., None]) -> None:
@@ -55,6 +69,10 @@ def publish(record: Record, found: Found, options: Options, log: Callable[..., N
     panel, results, comparable, planning = found.panel, found.results, found.comparable, found.planning
     study_root, out, seed = options.study_root, options.out, options.seed
     columns_of = {**tables(results), **planned(panel, planning), "changes": comparable.changes}
+    compared = rival_tables(found.rivalry) if found.rivalry else {}
+    columns_of |= compared
+    remove_rivals(out)
+    (out / CHECKLIST).unlink(missing_ok=True)
     for name, columns in columns_of.items():
         record.put_results(name, columns)
     if results is not None:
@@ -82,6 +100,10 @@ def publish(record: Record, found: Found, options: Options, log: Callable[..., N
         provenance=provenance({}, seed, record.snapshot_id, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
     )
     written += [*fitted, *comparable.files, *write_phenotypes(features, out)]
+    if found.rivalry:
+        lost = sum(p.action != "used" for p in problems)
+        setting = Setting(context.study, record.snapshot_id, context.relapse_rule, lost)
+        written.append(write_checklist(out, found.rivalry, compared, setting))
     written += write_pages(panel, results, context, out, options.workers)
     methods = out / "methods.html"
     write_whole(methods, render_methods(methods_view(panel, results, context, made, options.thresholds)).encode())

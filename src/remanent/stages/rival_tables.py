@@ -1,6 +1,7 @@
 """What the rivals found, as columns of the output tables."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,13 @@ def rival_tables(found: Rivalry) -> dict[str, Columns]:
         "subtypes": _subtypes(found),
     }
     return {name: _columns(name, list(rows[name])) for name in NAMES}
+
+
+def remove(out: Path) -> None:
+    """Tables of an earlier comparison: they rest on data that may have changed since."""
+    for name in NAMES:
+        for old in (out / OUTPUT[name].path, (out / OUTPUT[name].path).with_suffix(".json")):
+            old.unlink(missing_ok=True)
 
 
 def _columns(name: str, rows: list[tuple[Any, ...]]) -> Columns:
@@ -130,7 +138,9 @@ def _reasons(found: Rivalry) -> Iterator[tuple[Any, ...]]:
         for fold, fitted in zip(found.outer, one.learned.fitted, strict=True):
             here = np.flatnonzero(fold.test & latest)
             why = reasons(fitted, used.only(here), used.only(~fold.test), found.scored[-1].horizon_days, found.seed)
-            for k, row in enumerate(here if why is not None else ()):
+            if why is None:
+                continue
+            for k, row in enumerate(here):
                 for rank, (name, value, share) in enumerate(strongest(why, k, MOST_REASONS), start=1):
                     who = found.patients[rows.patient[row]]
                     yield (who, rows.day[row], one.model, rank, name, value, share, why.scale)

@@ -74,13 +74,14 @@ class Rivalry:
 
 
 def rivalry(
-    tables: Mapping[str, Table], features: Table, whole: Panel, results: Results, *, seed: int, log: Callable[..., None]
+    tables: Mapping[str, Table], features: Table, results: Results, *, seed: int, log: Callable[..., None]
 ) -> Rivalry:
     """Compare forecasts on landmarks of the study's patients, healthy participants left out."""
+    whole = results.panel
     patients = [p for p, d in zip(whole.patients, whole.diagnosis, strict=True) if str(d).lower() not in HEALTHY]
     subtypes, subtyped = _subtypes(results, seed)
     kinds = Rivalry(patients=whole.patients, subtypes=subtypes, subtyped=subtyped, seed=seed)
-    source = Source(tables, features if len(features) else None, whole.patients)
+    source = Source(tables, features if len(features) else None, whole)
     rows = _landmarks(source, whole, patients, tables["participants"])
     if rows is None:
         words = f"relapses on record, or patients at risk at a landmark, are too few (at least {LEAST_RELAPSES} and {LEAST_AT_RISK})"
@@ -92,7 +93,7 @@ def rivalry(
     seconds = {}
     imaged = bool(rows.circuit.any())
     for imaging in ("with", "without")[not imaged :]:
-        own = source if imaging == "with" else Source(tables, None, whole.patients)
+        own = source if imaging == "with" else Source(tables, None, whole)
         made = mechanistic(own, rows, outer, seed, log)
         competitors.append(Competitor("mechanistic", imaging, made.risk, _how(made)))
         seconds[imaging] = made.seconds
@@ -130,23 +131,12 @@ def _landmarks(source: Source, whole: Panel, patients: Sequence[str], people: Ta
     for day in LANDMARK_DAYS:
         there = at_risk(whole, day) & chosen
         if there.sum() >= LEAST_AT_RISK:
-            known[day] = _all_as_of(source, whole, day, there)
+            known[day] = source.as_of(day, [p for p, at in zip(whole.patients, there, strict=True) if at])
     if not known:
         return None
     rows = landmarks(whole, known, _people(people), np.flatnonzero(chosen).tolist())
     relapsed = len(np.unique(rows.patient[rows.event]))
     return rows if relapsed >= LEAST_RELAPSES else None
-
-
-def _all_as_of(source: Source, whole: Panel, day: float, there: np.ndarray) -> Panel:
-    """The panel of all patients, in their order, as of a day."""
-    from remanent.study.as_of import as_of
-    from remanent.study.panel import build_panel
-
-    watched = [p for p, at in zip(whole.patients, there, strict=True) if at]
-    tables = dict(source.tables)
-    known = as_of({**tables, **({} if source.features is None else {"features": source.features})}, day, watched)
-    return build_panel({k: v for k, v in known.items() if k != "features"}, known.get("features"))
 
 
 def _people(table: Table) -> People:

@@ -86,6 +86,7 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     from remanent.stages.planning import plan_ahead
     from remanent.stages.publish import Found, publish
     from remanent.stages.relapses import by_rule
+    from remanent.stages.rivals import rivalry
     from remanent.stages.standing import standing, without_records
     from remanent.study.panel import build_panel
 
@@ -108,7 +109,11 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
             hazard_breaks=options.hazard_breaks,
             standing=standing(tables, record.problems(), derived.relapse_day if derived else {}),
         )
-        found = Found(panel, results, comparable, plan_ahead(panel, options.seed), derived.words if derived else "")
+        compared = None
+        if options.rivals and results:
+            compared = rivalry(tables, comparable.for_model, results, seed=options.seed, log=log)
+        words = derived.words if derived else ""
+        found = Found(panel, results, comparable, plan_ahead(panel, options.seed), words, compared)
         publish(record, found, options, log)
         lost = _lost(record)
     codes = [a.code for a in results.advice] if results else []

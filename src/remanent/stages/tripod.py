@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from remanent.relapse.landmark import Landmarks
 from remanent.relapse.score import gap
 from remanent.stages.rival_tables import Columns
 from remanent.stages.rivals import RESAMPLES, Rivalry
+from remanent.study.record.files import write_whole
 
 Answer = Literal["done", "not_done", "authors"]
 FILE = "tripod.md"
@@ -51,6 +53,12 @@ def checklist(found: Rivalry, tables: Mapping[str, Columns], setting: Setting) -
     """Every item, filled from the run."""
     known = facts(found, tables, setting)
     return tuple(_item(entry, known) for entry in _document()["items"])
+
+
+def write_checklist(out: Path, found: Rivalry, tables: Mapping[str, Columns], setting: Setting) -> Path:
+    """Write FILE."""
+    write_whole(out / FILE, markdown(checklist(found, tables, setting), found).encode())
+    return out / FILE
 
 
 def _item(entry: Mapping[str, str], known: Mapping[str, str]) -> Item:

@@ -27,6 +27,7 @@ _OURS = (
     "*.sqlite*",
     "*.parquet",
     "*.html",
+    "tripod.md",
     "population.json",
     "reference.json",
     "idp",
