@@ -4,25 +4,31 @@ import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from small import Ran, quiet, read, records, write_small
+from small import quiet, read, records, write_small
 
 from remanent.cli import main
+from remanent.dynamics.grid import build_timeline
+from remanent.dynamics.indicators import choose_indicators
+from remanent.dynamics.infer import Fit, Posterior
+from remanent.dynamics.priors import MECHANISMS, layout
 from remanent.relapse.learn import compete, folds
 from remanent.relapse.rivals import DAYS, RIVALS
 from remanent.relapse.score import brier
 from remanent.stages import out_of_fold, rivals
 from remanent.stages.analyse import Results
+from remanent.stages.measure import measure_study
 from remanent.stages.out_of_fold import Source, mechanistic
 from remanent.stages.rival_tables import NAMES, rival_tables
 from remanent.stages.rivals import Rivalry, rivalry
 from remanent.stages.tripod import Setting, checklist, markdown
-from remanent.study.panel import Panel
+from remanent.study.panel import Panel, build_panel
 from remanent.study.schema import OUTPUT
 from remanent.study.store import Record
-from remanent.study.table import Table
+from remanent.study.table import Table, missing
 
 SETTING = Setting("A | study", "snap-1", "Ratings of 16 or more.", 3)
 
@@ -39,16 +45,49 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(out_of_fold, "DRAWS", 4)
 
 
-@pytest.fixture
-def tables(ran: Ran) -> dict[str, Table]:
-    with Record.open(ran.out, create=False) as record:
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
+    """Sixteen patients' ratings, drugs, ECT, labs, sleep and events; no scans."""
+    folder = tmp_path_factory.mktemp("rivals")
+    write_small(folder / "study", derivatives=False)
+    measure_study(folder / "study", folder / "out", workers=1, participants=(), log=quiet)
+    with Record.open(folder / "out", create=False) as record:
         return dict(record.tables())
 
 
-@pytest.fixture
-def features(ran: Ran) -> Table:
-    with Record.open(ran.out, create=False) as record:
-        return record.features()
+@pytest.fixture(scope="module")
+def features(tables: dict[str, Table]) -> Table:
+    """Two measures of every patient on days 7 and 60."""
+    names = ("fc_default_default", "sc_strength_frontolimbic")
+    who = [str(p) for p in tables["participants"]["participant_id"]]
+    rows = [(p, f"ses-{day}", float(day), name) for p in who for day in (7, 60) for name in names]
+    columns = {c.name: missing(c, len(rows)) for c in OUTPUT["features"].columns}
+    for name, values in zip(("participant_id", "session_id", "day", "feature"), zip(*rows, strict=True), strict=True):
+        columns[name] = np.array(values, float if name == "day" else object)
+    columns["value"] = np.random.default_rng(0).normal(0.4, 0.1, len(rows))
+    columns["se"], columns["usable"] = np.full(len(rows), 0.05), np.full(len(rows), "true", object)
+    return Table(OUTPUT["features"], columns, np.full(len(rows), "", object), np.arange(len(rows)))
+
+
+@pytest.fixture(scope="module")
+def results(tables: dict[str, Table], features: Table) -> Results:
+    """What the comparison takes from a run, with the prior in place of a fit."""
+    panel = build_panel(tables, features)
+    indicators = choose_indicators(panel)
+    timeline = build_timeline(panel, indicators)
+    zero, n = np.zeros(layout(indicators).size), timeline.grid.day.shape[1]
+    fits = tuple(Fit(m, zero, np.eye(len(zero)), 0.0, np.zeros(n), True, "the prior") for m in MECHANISMS)
+    level = np.zeros(timeline.grid.day.shape)
+    return Results(
+        **{name: None for name in Results.__dataclass_fields__}
+        | {
+            "panel": panel,
+            "indicators": indicators,
+            "timeline": timeline,
+            "posterior": Posterior(layout(indicators), fits),
+            "states": SimpleNamespace(smoothed=SimpleNamespace(f_mean=level, s_mean=level)),
+        }
+    )
 
 
 @pytest.fixture
@@ -182,6 +221,15 @@ def test_too_few_relapses_are_said_and_nothing_is_scored(tables, features, resul
     items = {i.id: i for i in checklist(found, made, SETTING)}
     assert items["23a"].answer == "not_done"
     assert items["17"].answer == "authors"
+
+
+def test_nobody_followed_far_enough_is_said_before_anything_is_fitted(
+    few: None, tables, features, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rivals, "HORIZONS", (3000.0,))
+    found = rivalry(tables, features, results, seed=0, log=quiet)
+    assert "3000 days later" in found.lacking
+    assert found.rows is None
 
 
 def test_subtypes_are_an_answer_for_the_cohort_and_everyone(found: Rivalry, results: Results) -> None:

@@ -1,7 +1,7 @@
 """`remanent run --rivals`: every way to forecast relapse on the same patients and landmarks, out of fold, with and without scans; and subtypes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -85,7 +85,11 @@ def rivalry(
     rows = _landmarks(source, whole, patients, tables["participants"])
     if rows is None:
         words = f"relapses on record, or patients at risk at a landmark, are too few (at least {LEAST_RELAPSES} and {LEAST_AT_RISK})"
-        return Rivalry(**{**kinds.__dict__, "lacking": f"Forecasts were not compared: {words}."})
+        return replace(kinds, lacking=f"Forecasts were not compared: {words}.")
+    scored = _scored(rows, seed)
+    if not scored:
+        words = f"no landmark has patients known to be without relapse {min(HORIZONS):.0f} days later"
+        return replace(kinds, lacking=f"Forecasts were not compared: {words}.")
     outer = folds(rows, OUTER, np.random.default_rng(seed))
     log("rivals", rows=len(rows), folds=len(outer), features=len(rows.names))
     learned = compete(rows, outer, seed)
@@ -97,16 +101,7 @@ def rivalry(
         made = mechanistic(own, rows, outer, seed, log)
         competitors.append(Competitor("mechanistic", imaging, made.risk, _how(made)))
         seconds[imaging] = made.seconds
-    return Rivalry(
-        **{
-            **kinds.__dict__,
-            "rows": rows,
-            "outer": outer,
-            "competitors": tuple(competitors),
-            "scored": _scored(rows, seed),
-            "seconds": seconds,
-        }
-    )
+    return replace(kinds, rows=rows, outer=outer, competitors=tuple(competitors), scored=scored, seconds=seconds)
 
 
 def _how(made: Mechanistic) -> str:
@@ -146,13 +141,15 @@ def _people(table: Table) -> People:
 
 
 def _scored(rows: Landmarks, seed: int) -> tuple[Scored, ...]:
-    """For each horizon, the landmarks at which it can be scored."""
+    """For each horizon, the landmarks at which it can be scored; no entry where there are none."""
     found = []
     for horizon in HORIZONS:
         kept = np.zeros(len(rows), bool)
         for day in np.unique(rows.day):
             here = rows.day == day
             kept |= here & (gap(rows.only(here).outcome, horizon) != "nobody_followed")
+        if not kept.any():
+            continue
         known = rows.only(kept).outcome
         weight = patient_weights(known.patient, RESAMPLES, np.random.default_rng(seed))
         found.append(Scored(horizon, np.flatnonzero(kept), known, weight))
