@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from remanent._errors import UsageError
+from remanent.dynamics.design import log_crp
 from remanent.dynamics.grid import medication_of, total_exposure
-from remanent.dynamics.indicators import log_crp, pattern
+from remanent.dynamics.indicators import pattern
 from remanent.relapse.score import Outcome
 from remanent.study.panel import Long, Panel, rows_of
 from remanent.study.schema import INSTRUMENTS

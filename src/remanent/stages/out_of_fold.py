@@ -10,8 +10,8 @@ from time import monotonic
 
 import numpy as np
 
-from remanent.dynamics.grid import build_timeline, medication_of
-from remanent.dynamics.indicators import Indicators, choose_indicators
+from remanent.dynamics.design import Design, choose_design
+from remanent.dynamics.grid import build_timeline, look_ahead, medication_of
 from remanent.dynamics.infer import Posterior, fit
 from remanent.dynamics.priors import layout
 from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
@@ -30,11 +30,15 @@ _FEATURES = "features"
 
 @dataclass(frozen=True)
 class Source:
-    """A study: its tables, its features (None: without scans), and the panel of all of it: its outcomes count, and the order of its patients."""
+    """A study: its tables, its features (None: without scans), and the panel of all of it: its outcomes count, and the order of its patients.
+
+    `breaks`: days on which the hazard may change, as in the run's own fit.
+    """
 
     tables: Mapping[str, Table]
     features: Table | None
     whole: Panel
+    breaks: tuple[float, ...] = ()
 
     @property
     def patients(self) -> tuple[str, ...]:
@@ -45,7 +49,8 @@ class Source:
         """Everything about these patients, and nothing about others."""
         panel = _panel({name: _of(table, patients) for name, table in self._every().items()})
         place = np.array([self.patients.index(p) for p in panel.patients], int)
-        return replace(panel, risk_end_day=self.whole.risk_end_day[place], relapsed=self.whole.relapsed[place])
+        outcomes = ("risk_end_day", "relapsed", "dropped_out")
+        return replace(panel, **{name: getattr(self.whole, name)[place] for name in outcomes})
 
     def as_of(self, day: float, watched: Sequence[str], patients: Sequence[str] | None = None) -> Panel:
         """What was known on `day` of some patients (None: all), those `watched` being without relapse."""
@@ -81,12 +86,12 @@ def mechanistic(
     for k, fold in enumerate(outer):
         tested = set(rows.patient[fold.test].tolist())
         train = [p for i, p in enumerate(source.patients) if i not in tested]
-        indicators, posterior = _population(source.of(train))
+        design, posterior = _population(source.of(train), source.breaks)
         converged, fits = converged + sum(f.converged for f in posterior.fits), fits + len(posterior.fits)
         for day in np.unique(rows.day[fold.test]):
             here = np.flatnonzero(fold.test & (rows.day == day))
             who = [source.patients[i] for i in rows.patient[here]]
-            told = _forecast(source.as_of(float(day), who, who), indicators, posterior, seed + k)
+            told = _forecast(source.as_of(float(day), who, who), design, posterior, seed + k)
             risk[here] = np.stack([told[one] for one in who])
         log("fold", number=k + 1, of=len(outer), seconds_so_far=round(monotonic() - began, 1))
     return Mechanistic(risk, converged, fits, monotonic() - began)
@@ -98,20 +103,20 @@ def _of(table: Table, patients: Sequence[str]) -> Table:
     return table.select(np.isin(table["participant_id"].astype(str), np.array(patients, dtype=str)))
 
 
-def _population(panel: Panel) -> tuple[Indicators, Posterior]:
-    indicators = choose_indicators(panel)
-    grid = build_timeline(panel, indicators).grid
-    return indicators, without_runaways(fit(layout(indicators), grid), grid)
+def _population(panel: Panel, breaks: tuple[float, ...]) -> tuple[Design, Posterior]:
+    design = choose_design(panel, breaks)
+    grid = build_timeline(panel, design).grid
+    return design, without_runaways(fit(layout(design), grid), grid)
 
 
-def _forecast(panel: Panel, indicators: Indicators, posterior: Posterior, seed: int) -> dict[str, np.ndarray]:
+def _forecast(panel: Panel, design: Design, posterior: Posterior, seed: int) -> dict[str, np.ndarray]:
     """Probability of relapse by each day ahead on doses as they stand, by participant."""
-    timeline = build_timeline(panel, indicators)
+    timeline = build_timeline(panel, design)
     evidence = np.array([f.log_evidence for f in posterior.fits])
     weight = np.exp(evidence - evidence.max())
     weights = np.repeat((weight / weight.sum())[None], len(timeline.lanes), 0)
     given = [medication_of(panel, int(i)) for i in timeline.lanes]
     dose = planned_exposure(STANDARD_PLANS["continue"], given, timeline.today, EDGES_DAYS)
     ensemble = posterior_ensemble(posterior, timeline.grid, weights, DRAWS, np.random.default_rng(seed))
-    told = relapse_probability(ensemble, roll(ensemble, dose, timeline.stress_today, timeline.held)).mean
+    told = relapse_probability(ensemble, roll(ensemble, look_ahead(timeline, dose, EDGES_DAYS))).mean
     return {panel.patients[int(i)]: told[:, lane] for lane, i in enumerate(timeline.lanes)}

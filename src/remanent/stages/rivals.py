@@ -81,7 +81,7 @@ def rivalry(
     patients = [p for p, d in zip(whole.patients, whole.diagnosis, strict=True) if str(d).lower() not in HEALTHY]
     subtypes, subtyped = _subtypes(results, seed)
     kinds = Rivalry(patients=whole.patients, subtypes=subtypes, subtyped=subtyped, seed=seed)
-    source = Source(tables, features if len(features) else None, whole)
+    source = Source(tables, features if len(features) else None, whole, results.design.breaks)
     rows = _landmarks(source, whole, patients, tables["participants"])
     if rows is None:
         words = f"relapses on record, or patients at risk at a landmark, are too few (at least {LEAST_RELAPSES} and {LEAST_AT_RISK})"
@@ -97,7 +97,7 @@ def rivalry(
     seconds = {}
     imaged = bool(rows.circuit.any())
     for imaging in ("with", "without")[not imaged :]:
-        own = source if imaging == "with" else Source(tables, None, whole)
+        own = source if imaging == "with" else replace(source, features=None)
         made = mechanistic(own, rows, outer, seed, log)
         competitors.append(Competitor("mechanistic", imaging, made.risk, _how(made)))
         seconds[imaging] = made.seconds
