@@ -21,7 +21,7 @@ NOISE: dict[str, Noise] = {
 
 def planted(g: np.random.Generator, n: int = 60, apart: float = 4.0, kinds: int = 2) -> tuple[np.ndarray, np.ndarray]:
     label = np.arange(n) % kinds
-    centre = apart / 2 * g.permuted(np.array([[1.0, -1, 1, -1], [-1, 1, -1, 1], [1, 1, -1, -1]]), axis=1)[:kinds]
+    centre = apart / 2 * np.array([[1.0, -1, 1, -1], [-1, 1, -1, 1], [1, 1, -1, -1]])[:kinds][:, g.permutation(4)]
     return centre[label] + g.normal(size=(n, 4)), label
 
 

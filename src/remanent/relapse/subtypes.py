@@ -5,7 +5,7 @@ r"""Are there kinds of patients? Clusters of circuit and mechanism posteriors, b
 3. The same on clouds without clusters: one Gaussian with the data's variances, and a uniform box (the gap statistic's reference, Tibshirani 2001,
    doi:10.1111/1467-9868.00293). The largest standardised gap over k is compared with its own distribution under each; the larger p-value counts.
 4. The clusters must come back in random subsamples of four fifths of the patients: mean adjusted Rand index (Hubert 1985, doi:10.1007/BF01908075), and none
-   may be tiny.
+   may be tiny. Of the numbers of clusters that pass, the one with the largest gap is taken.
 
 ``none`` is an answer, and the usual one.
 """
@@ -39,7 +39,7 @@ class Subtypes:
     label
         Cluster of each patient from 0 on; -1 unless `finding` is ``found``, [patient].
     count
-        Number of clusters tried last: the best supported one.
+        Number of clusters best supported.
     p_value, stability
         Of the steps above; NaN where they were not taken.
     """
@@ -70,15 +70,16 @@ def find_subtypes(x: Float[np.ndarray, "patient feature"], rng: np.random.Genera
     if not points.shape[1]:
         return Subtypes("too_few" if patients < LEAST_PATIENTS else "none", nobody, 1, np.nan, np.nan)
     gap, p_value = _against_references(points, rng)
-    count = COUNTS[int(np.argmax(gap))]
     if p_value > LEVEL:
-        return Subtypes("none", nobody, count, p_value, np.nan)
-    label = k_means(points[None], count, rng, _RESTARTS_OF_ONE)[0][0]
-    stability = stable(points, label, count, rng)
+        return Subtypes("none", nobody, COUNTS[int(np.argmax(gap))], p_value, np.nan)
+    labels = [k_means(points[None], k, rng, _RESTARTS_OF_ONE)[0][0] for k in COUNTS]
+    stability = np.array([stable(points, one, k, rng) for one, k in zip(labels, COUNTS, strict=True)])
     least = max(LEAST_MEMBERS, LEAST_SHARE * patients)
-    if stability < STABLE or np.bincount(label, minlength=count).min() < least:
-        return Subtypes("unstable", nobody, count, p_value, stability)
-    return Subtypes("found", _by_size(label), count, p_value, stability)
+    large = np.array([np.bincount(one, minlength=k).min() >= least for one, k in zip(labels, COUNTS, strict=True)])
+    kept = (stability >= STABLE) & large
+    best = int(np.argmax(np.where(kept, gap, -np.inf) if kept.any() else stability))
+    answer = (COUNTS[best], p_value, float(stability[best]))
+    return Subtypes("found", _by_size(labels[best]), *answer) if kept.any() else Subtypes("unstable", nobody, *answer)
 
 
 def _by_size(label: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ def _item(entry: Mapping[str, str], known: Mapping[str, str]) -> Item:
     if lacking:
         return Item(*head, "not_done", "Not done in this run: forecasts were not compared.")
     words = entry["says"].format(**known).strip()
-    return Item(*head, "not_done" if words.startswith(("Not done", "None.")) else "done", words)
+    return Item(*head, "not_done" if words.startswith("Not done") else "done", words)
 
 
 def markdown(items: tuple[Item, ...], found: Rivalry) -> str:
