@@ -1,5 +1,7 @@
 """Results made up in a second, and results of a small virtual study run once."""
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,12 +20,14 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """OUT of a small virtual study, run by the command; the browser's tests change it."""
+    """OUT of a small virtual study, run by the command; the browser's tests change it. REMANENT_APP_OUT: a copy of results that are there."""
     from small import write_small
 
     from remanent.cli import main
 
     folder = tmp_path_factory.mktemp("served")
+    if there := os.environ.get("REMANENT_APP_OUT"):
+        return Path(shutil.copytree(there, folder / "out"))
     study = write_small(folder / "study")
     assert main(["run", str(study), str(folder / "out"), "--workers", "1"]) in {0, 3}
     return folder / "out"

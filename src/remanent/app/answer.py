@@ -20,15 +20,15 @@ from remanent.stages.live import OnePatient
 CAPTION = "Probability of relapse, counted from today, under the plan (mean, 90 % band); dashed and dotted: the other plans' means, in the same circumstances."
 HEADLINE_DAYS = 182.0
 MOST_ROLLED = 64
+REFERENCES = ("continue", "taper", "stop")
 
 
 @dataclass(frozen=True)
 class Rolled:
-    """A plan rolled forward: every draw's probability of relapse at each interval's end, and its summary."""
+    """A plan rolled forward: probability of relapse up to each interval's end, and whether the data inform it."""
 
     relapse: Estimate
     informed: bool
-    draws: tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,30 @@ def rolled_of(lane: Lane, ask: Ask) -> Rolled:
     return found
 
 
+def difference(lane: Lane, first: Ask, second: Ask) -> str:
+    """Plan A less plan B, in words, from the same draws under both; empty where data do not inform both."""
+    if any(_unsaid(lane.one, rolled_of(lane, ask)) for ask in (first, second)):
+        return ""
+    ahead = [roll(lane.one.after, outlook_of(lane.one, ask)) for ask in (first, second)]
+    less = summarise([b.survival - a.survival for a, b in zip(*ahead, strict=True)], lane.one.after.weight)
+    interval = _at(less, HEADLINE_DAYS)
+    mean, low, high = (words.minus(f"{100 * part:+.0f}") for part in (interval.mean, interval.lower, interval.upper))
+    span = words.span_label(HEADLINE_DAYS)
+    return f"relapse within {span} under A less that under B: {mean} percentage points ({low} to {high}), 90 % interval of the same draws under both"
+
+
 def _roll(one: OnePatient, ask: Ask) -> Rolled:
+    """A standard plan is informed where it is without stressors, and known already without them."""
+    outcome = one.results.outcome
+    reference = ask.action in REFERENCES and ask == ask.under(ask.action)
+    if reference and ask == Ask(ask.action):
+        return Rolled(outcome.relapse[ask.action], bool(outcome.informed[ask.action][0]))
     outlook = outlook_of(one, ask)
-    rolled, blind = roll(one.after, outlook), roll(one.before, outlook)
+    rolled = roll(one.after, outlook)
     relapse = relapse_probability(one.after, rolled)
-    return Rolled(relapse, _informed(one, rolled, blind), tuple(1 - ahead.survival for ahead in rolled))
+    if reference:
+        return Rolled(relapse, bool(outcome.informed[ask.action][0]))
+    return Rolled(relapse, _informed(one, rolled, roll(one.before, outlook)))
 
 
 def _informed(one: OnePatient, rolled: Sequence[Ahead], blind: Sequence[Ahead]) -> bool:
@@ -78,18 +97,6 @@ def _informed(one: OnePatient, rolled: Sequence[Ahead], blind: Sequence[Ahead]) 
     parts = ([1 - a.survival for a in rolled], [1 - a.survival for a in blind])
     moved = contraction(*parts, (one.after.weight, one.before.weight))[0]
     return bool(enough and moved >= limits["contraction"]["value"])
-
-
-def difference(lane: Lane, first: Ask, second: Ask) -> str:
-    """Plan A less plan B, in words, from the same draws under both; empty where data do not inform both."""
-    a, b = rolled_of(lane, first), rolled_of(lane, second)
-    if _unsaid(lane.one, a) or _unsaid(lane.one, b):
-        return ""
-    less = summarise([x - y for x, y in zip(a.draws, b.draws, strict=True)], lane.one.after.weight)
-    interval = _at(less, HEADLINE_DAYS)
-    mean, low, high = (words.minus(f"{100 * part:+.0f}") for part in (interval.mean, interval.lower, interval.upper))
-    span = words.span_label(HEADLINE_DAYS)
-    return f"relapse within {span} under A less that under B: {mean} percentage points ({low} to {high}), 90 % interval of the same draws under both"
 
 
 def _at(estimate: Estimate, days: float) -> Interval:
