@@ -75,7 +75,7 @@ def _walk(group: str, path: tuple[str, ...], node: Any, above: Mapping[str, Any]
         parts = {key: value for key, value in node.items() if key not in (*_MARKS, "unit") and not _is_nested(value)}
         yield Claim(
             group,
-            " ".join(path).replace("_", " "),
+            " ".join(path).replace("_", " ") or "all of it",
             _shown(parts),
             str(node.get("unit", "")),
             str(own.get("status", above.get("status", ""))),
@@ -121,7 +121,7 @@ def _scales() -> Iterator[Claim]:
 
 def _papers() -> Iterator[Claim]:
     """Rows of docs/evidence.md: what was published, and how far it was read."""
-    group: str = ""
+    group, above = "", ""
     columns: list[str] = []
     for line in _evidence_page().splitlines():
         if line.startswith("## "):
@@ -132,7 +132,7 @@ def _papers() -> Iterator[Claim]:
         elif cells and not set(line) <= set("|-: "):
             row = dict(zip(columns, cells, strict=False))
             read, first = row.pop("read", ""), next(iter(row), "")
-            name = row.pop(first, "")
+            name = above = row.pop(first, "") or above  # an empty first cell: the row above goes on
             value = "; ".join(f"{key}: {cell}" for key, cell in row.items() if cell)
             yield Claim(group, name, value, "", f"read: {read}" if read else "", name)
 

@@ -33,13 +33,14 @@ class State:
 
 @dataclass
 class Workbench:
-    """Holds what is warm. One thread prepares patients; requests read, or prepare the one they need."""
+    """Holds what is warm. One thread prepares patients (`ahead` of them); requests read, or prepare the one they need."""
 
     out: Path
     record: Record
     shelf: Shelf
     thresholds: Mapping[str, Thresholds | None] | None = None
     state: State = field(default_factory=lambda: State(failed="the model was not started"))
+    ahead: int = MOST_LANES
     _base: Base | None = None
     _lanes: dict[str, Lane | None] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -73,7 +74,7 @@ class Workbench:
             self.take_in(participant_id)
 
     def _ready_everyone(self) -> None:
-        for participant_id in list(self._base.lanes)[:MOST_LANES] if self._base else ():
+        for participant_id in list(self._base.lanes)[: self.ahead] if self._base else ():
             while self._waiting:
                 time.sleep(0.05)  # a person who waits comes first
             with suppress(RemanentError):
