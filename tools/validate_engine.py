@@ -1,23 +1,31 @@
 """Is the mechanism engine right, and how fast is it? Prints the figures of docs/validation/engine.md.
 
-usage: python tools/validate_engine.py [hazard] [evidence] [joint] [design] [calibration] [speed]     all of them by default
+usage: python tools/validate_engine.py [SECTION ...] [--cohorts N]     all sections by default: hazard evidence sampling joint mechanisms bump trace
+       calibration speed. N: simulated cohorts of each kind (default 20; calibration: 25 times as many). `speed` also draws docs/validation/speed.svg.
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable
+from itertools import product
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "dynamics"))
 
 import figures
+import matplotlib.pyplot as plt
+import recovery
 
-REAL = Path(os.environ.get("REMANENT_REAL", Path(__file__).parents[2] / "shared" / "real"))
+from remanent.dynamics.sample import Plan
+
+ROOT = Path(__file__).parents[1]
+REAL = Path(os.environ.get("REMANENT_REAL", ROOT.parent / "shared" / "real"))
 Rows = Iterable[tuple[str, figures.Figures]]
 
 
-def hazard() -> Rows:
+def hazard(_: int) -> Rows:
     """Assumed density against sampling, by hazard."""
     for one in figures.HAZARDS:
         name = f"h0 = {one['h0']}/day, eta_f = {one['eta_f']}"
@@ -28,43 +36,84 @@ def hazard() -> Rows:
         yield f"{name}: particle filter", figures.hazard_against_particles(one, patients=10, particles=100_000, runs=2)
 
 
-def evidence() -> Rows:
+def evidence(_: int) -> Rows:
     """Laplace evidence against importance sampling."""
     yield "40 patients", figures.laplace_against_importance(patients=40, draws=8000)
 
 
-def joint() -> Rows:
+def sampling(_: int) -> Rows:
+    """Laplace moments and evidence against NUTS and bridge sampling."""
+    yield "40 patients, 4 x (500 + 500)", figures.laplace_against_sampling(patients=40, plan=Plan(4, 500, 500))
+
+
+def joint(_: int) -> Rows:
     """The classical joint model on the PBC data."""
     path = REAL / "pbc2" / "pbc2.csv"
     return figures.joint_models(path).items() if path.is_file() else [(f"SKIPPED: {path} is absent", {})]
 
 
-def design() -> Rows:
-    """What designs that cannot tell do to the probabilities."""
-    yield from figures.mechanisms_by_design(cohorts=6, patients=24).items()
+def mechanisms(cohorts: int) -> Rows:
+    """Confusion matrices by design."""
+    for patients, scans, tapers in product((40, 120, 300), (3, 7), (True, False)):
+        design = f"{patients} patients, {scans} scans, {'tapers' if tapers else 'constant doses'}, {cohorts} cohorts"
+        for truth, found in recovery.confusion(patients, scans, tapers=tapers, cohorts=cohorts).items():
+            yield f"{design}: truth {truth}", found
 
 
-def calibration() -> Rows:
-    """Ranks of true parameters in the Laplace posterior."""
-    yield "100 cohorts of 30 patients", figures.calibration_of_parameters(replicates=100, patients=30)
+def bump(cohorts: int) -> Rows:
+    """Withdrawal symptoms alone must not be forecast as relapse."""
+    yield f"40 patients, {cohorts} cohorts", recovery.withdrawal_alone(40, range(cohorts))
 
 
-def speed() -> Rows:
-    """Milliseconds."""
-    yield "12 visits x 8 indicators", figures.speed()
+def trace(cohorts: int) -> Rows:
+    """An imaging trace of ECT alone must not move structure."""
+    yield f"40 patients, {cohorts} cohorts", recovery.trace_alone(40, range(cohorts))
 
 
-SECTIONS: dict[str, Callable[[], Rows]] = {f.__name__: f for f in (hazard, evidence, joint, design, calibration, speed)}
+def calibration(cohorts: int) -> Rows:
+    """Ranks of true parameters in the Laplace posterior and in the exact one."""
+    yield from figures.calibration_of_parameters(replicates=25 * cohorts, patients=16).items()
 
 
-def main(wanted: list[str]) -> None:
+def speed(_: int) -> Rows:
+    """Milliseconds of a likelihood and its gradient, seconds of a fit."""
+    sizes = (10, 30, 100, 200, 300, 1000, 3000, 10_000)
+    found = figures.speed(sizes)
+    _draw_speed({n: found[f"{n} patients, value and gradient (ms)"] for n in sizes})
+    yield "12 visits x 8 indicators", found
+    yield "200 patients, 12 visits x 8 indicators, MAP + Laplace", figures.speed_of_fits(200)
+
+
+def _draw_speed(milliseconds: dict[int, float]) -> None:
+    figure, axis = plt.subplots(figsize=(5, 3.4), layout="constrained")
+    axis.loglog(list(milliseconds), list(milliseconds.values()), "o-", label="measured")
+    last, slowest = max(milliseconds), milliseconds[max(milliseconds)]
+    axis.loglog([100, last], [slowest * 100 / last, slowest], "--", color="grey", label="proportional to patients")
+    axis.set(
+        xlabel="patients", ylabel="value and gradient (ms)", title="12 visits, 8 indicators, relapse on; two cores"
+    )
+    axis.legend(frameon=False)
+    plt.rcParams["svg.hashsalt"] = "remanent"
+    figure.savefig(ROOT / "docs" / "validation" / "speed.svg", metadata={"Date": None})
+
+
+SECTIONS: dict[str, Callable[[int], Rows]] = {
+    f.__name__: f for f in (hazard, evidence, sampling, joint, mechanisms, bump, trace, calibration, speed)
+}
+
+
+def main() -> None:
     """Print each section as rows of a table."""
-    for section in wanted or SECTIONS:
-        for name, values in SECTIONS[section]():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sections", nargs="*", metavar="SECTION")
+    parser.add_argument("--cohorts", type=int, default=20)
+    options = parser.parse_args()
+    for section in options.sections or SECTIONS:
+        for name, values in SECTIONS[section](options.cohorts):
             print(f"\n{section}: {name}", flush=True)
             for key, value in values.items():
                 print(f"  {key:48s} {value:11.5g}", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

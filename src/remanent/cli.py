@@ -88,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--relapse-rule", metavar="NAME", help=_RULE)
     run.add_argument("--hazard-breaks", type=_days, default=(), metavar="DAY,DAY", help=_BREAKS)
     run.add_argument("--rivals", action="store_true", help=_RIVALS)
+    run.add_argument(
+        "--inference",
+        choices=["laplace", "nuts"],
+        default="laplace",
+        help="laplace: mode and curvature, seconds (default); nuts: four chains for every mechanism that carries weight, minutes",
+    )
     _run_options(run)
     update = _command(commands, "update", _update, "only what is new: a patient's new visit without a refit")
     update.add_argument("out", type=Path, metavar="OUT")
@@ -232,6 +238,7 @@ def _options(options: argparse.Namespace) -> Any:
         seed=options.seed,
         thresholds=read_thresholds(options.thresholds) if options.thresholds else None,
         rivals=getattr(options, "rivals", False),
+        inference=getattr(options, "inference", "laplace"),
         relapse_rule=rule(options.relapse_rule).name if options.relapse_rule else None,
         hazard_breaks=getattr(options, "hazard_breaks", ()),
     )

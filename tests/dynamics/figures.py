@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from itertools import product
 from pathlib import Path
 
 import calibration
@@ -12,18 +11,21 @@ import jax.numpy as jnp
 import joint_model
 import numpy as np
 import peer
-import synthetic
 from designs import first_steps, subdivide
 from oracles import twin
 from sampling import by_importance, by_particles
 from synthetic import Cohort, simulate_cohort, true_params
 
-from remanent.dynamics.compare import compare
+from remanent.dynamics import sample
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import Grid, last_state, log_likelihood
+from remanent.dynamics.design import Design
+from remanent.dynamics.filter import last_state, log_likelihood, replicate
+from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.infer import fit
 from remanent.dynamics.model import Params
-from remanent.dynamics.priors import SWITCHES
+from remanent.dynamics.pointwise import log_joint
+from remanent.dynamics.priors import layout
+from remanent.dynamics.steps import Grid
 
 Figures = dict[str, float]
 # h0 (1/day) and eta_f: mild, the simulator's own, mostly censored, and the steepest the priors make likely.
@@ -100,15 +102,39 @@ def laplace_against_importance(patients: int, draws: int) -> Figures:
     """Laplace evidence of each mechanism against importance sampling, on one simulated cohort with tapers."""
     cohort = simulate_cohort(np.random.default_rng(5), patients)
     posterior, out = fit(cohort.layout, cohort.timeline.grid), {}
-    target = evidence.log_joint(cohort.layout, cohort.timeline.grid)
     for one in posterior.fits:
-        found = evidence.by_importance(target(one), one, draws, np.random.default_rng(0))
+        target = log_joint(cohort.layout, one.mechanism, cohort.timeline.grid)
+        found = evidence.by_importance(target, one, draws, np.random.default_rng(0))
         out |= {
             f"{one.mechanism}: Laplace (nats)": one.log_evidence,
             f"{one.mechanism}: Laplace minus sampled (nats)": one.log_evidence - found.log_evidence,
             f"{one.mechanism}: Monte Carlo error (nats)": found.error,
             f"{one.mechanism}: effective draws": found.effective,
             f"{one.mechanism}: Pareto k": found.pareto_k,
+        }
+    return out
+
+
+def laplace_against_sampling(patients: int, plan: sample.Plan) -> Figures:
+    """Laplace moments and evidence of each mechanism against NUTS and bridge sampling, on one simulated cohort with tapers."""
+    cohort = simulate_cohort(np.random.default_rng(5), patients)
+    grid, out = cohort.timeline.grid, {}
+    for one in fit(cohort.layout, grid).fits:
+        begun = time.perf_counter()
+        exact = sample.sampled_fit(cohort.layout, one, grid, 0, plan)
+        mean, sd = exact.draws.mean(0), np.sqrt(np.diag(exact.cov))
+        ratio = np.sqrt(np.diag(one.cov)) / sd
+        out |= {
+            f"{one.mechanism}: R-hat": exact.sampling.rhat,
+            f"{one.mechanism}: least bulk effective draws": exact.sampling.bulk_ess,
+            f"{one.mechanism}: divergences": float(exact.sampling.divergences),
+            f"{one.mechanism}: seconds": time.perf_counter() - begun,
+            f"{one.mechanism}: bridge (nats)": exact.log_evidence,
+            f"{one.mechanism}: Monte Carlo error (nats)": exact.sampling.evidence_error,
+            f"{one.mechanism}: Laplace minus bridge (nats)": one.log_evidence - exact.log_evidence,
+            f"{one.mechanism}: largest gap of a mean (posterior sd)": float(np.abs((one.mode - mean) / sd).max()),
+            f"{one.mechanism}: least sd ratio": float(ratio.min()),
+            f"{one.mechanism}: largest sd ratio": float(ratio.max()),
         }
     return out
 
@@ -144,6 +170,27 @@ def speed(sizes: tuple[int, ...] = (200, 1000, 10_000)) -> Figures:
     return out
 
 
+def speed_of_fits(patients: int, seed: int = 0) -> Figures:
+    """Seconds of MAP + Laplace of all four mechanisms, compilation included and again without it, on simulated data of the design that `speed` times."""
+    rng = np.random.default_rng(seed)
+    params, design = peer.random_study(patients, rng)
+    each = np.ones(peer.INDICATORS)
+    loads = np.tile([True, True, False, False], (peer.INDICATORS, 1))
+    measures = Indicators(tuple(f"measure_{j}" for j in range(peer.INDICATORS)), each == 0, 0 * each, each, loads)
+    one = ((1.0,), ("RUL",), (1.0,), (), (), ())
+    coordinates = layout(Design(measures, np.nan, np.nan, ("snri",), *one, dropout=False))
+    grid = Grid(*map(np.asarray, compiled(replicate)(jax.random.key(seed), params, design)))
+    grid = grid._replace(at_risk=np.asarray(design.at_risk))
+    out = {}
+    for name in ("cold", "warm"):
+        begun = time.perf_counter()
+        found = fit(coordinates, grid)
+        out[f"four mechanisms, {name} (s)"] = time.perf_counter() - begun
+    out["converged (share)"] = float(np.mean([f.converged for f in found.fits]))
+    out["parameters"] = float(coordinates.size)
+    return out
+
+
 def joint_models(path: Path) -> dict[str, Figures]:
     """The PBC data by the filter and by the exact likelihood, with the time of each cold fit, and the filter's error at the exact estimate."""
     data, out, x = joint_model.pbc2(path), {}, {}
@@ -161,43 +208,29 @@ def joint_models(path: Path) -> dict[str, Figures]:
     return out
 
 
-def mechanisms_by_design(cohorts: int, patients: int) -> dict[str, Figures]:
-    """Mean evidence for each effect by truth and design, before and after questions that cannot be answered are put back to their prior."""
-    out = {}
-    for truth, tapers in product(("natural", "passive", "active", "dual"), (True, False)):
-        effects = {
-            "p": 0.5 * (truth in {"passive", "dual"}),
-            "a": synthetic.TRUTH["a"] * (truth in {"active", "dual"}),
-        }
-        raw, told, known = [], [], []
-        for seed in range(cohorts):
-            cohort = simulate_cohort(np.random.default_rng(seed), patients, tapers=tapers, truth=effects)
-            found = compare(fit(cohort.layout, cohort.timeline.grid), cohort.timeline.grid, patients, seed=seed)
-            raw.append(found.evidence_weight @ SWITCHES)
-            told.append(found.effect)
-            known.append(found.identifiability.cohort)
-        out[f"{truth}, {'tapers' if tapers else 'constant doses'}"] = {
-            f"{effect} action: {kind}": float(np.mean(values, axis=0)[e])
-            for e, effect in enumerate(("passive", "active"))
-            for kind, values in (("evidence", raw), ("probability reported", told), ("share judged answerable", known))
-        }
-    return out
-
-
-def calibration_of_parameters(replicates: int, patients: int) -> Figures:
-    """Simulation-based calibration of the Laplace posterior in the linear form."""
+def calibration_of_parameters(replicates: int, patients: int) -> dict[str, Figures]:
+    """Simulation-based calibration of the Laplace approximation and of the exact posterior (weighted draws) in the linear form."""
     cohort = simulate_cohort(np.random.default_rng(3), patients, events=False)
     found = calibration.calibrate(cohort, replicates, seed=0)
     informed = np.median(found.sd, axis=0) < 0.9
-    p = found.p_values()
-    return {
-        "fits that converged (share)": float(found.converged.mean()),
-        "parameters": float(p.size),
-        "of which informed (posterior sd < 0.9 prior)": float(informed.sum()),
-        "50 % intervals cover": float(found.coverage(0.5).mean()),
-        "90 % intervals cover": float(found.coverage(0.9).mean()),
-        "50 % intervals cover, informed": float(found.coverage(0.5)[informed].mean()),
-        "90 % intervals cover, informed": float(found.coverage(0.9)[informed].mean()),
-        "least p value of uniform ranks": float(p.min()),
-        "parameters with p < 0.01": float((p < 0.01).sum()),
+    out = {
+        "fits": {
+            "replicates": float(replicates),
+            "modes found (share)": float(found.converged.mean()),
+            "weights with Pareto k below 0.7 (share)": float((found.pareto_k < 0.7).mean()),
+            "parameters": float(informed.size),
+            "of which informed (posterior sd < 0.9 prior)": float(informed.sum()),
+        }
     }
+    for name, rank in (("Laplace", found.laplace), ("exact posterior", found.exact)):
+        p = calibration.p_values(rank)
+        out[name] = {
+            f"{100 * level:.0f} % intervals cover{words}": float(calibration.coverage(rank, level)[rows].mean())
+            for level in (0.5, 0.9)
+            for words, rows in (("", slice(None)), (", informed", informed))
+        } | {
+            "least p value of uniform ranks": float(p.min()),
+            "parameters with p < 0.01": float((p < 0.01).sum()),
+            "expected of uniform ranks": 0.01 * p.size,
+        }
+    return out

@@ -29,6 +29,8 @@ FEATURES = {
     "sc_strength_frontolimbic": (0.0, 0.8),
     "sfc_spearman_default": (0.5, 0.5),
 }
+# Loadings on (f, s, e) of a study that scans nothing but a volume.
+TRACE_ONLY = {"vol_hippocampus": (0.0, 0.0, 1.0)}
 RATINGS = np.array([-25.0, -14, 0, 7, 14, 28, 42, 56, 84, 112, 140, 168, 196, 224, 252, 280, 308, 336, 364])
 SCANS = np.array([-24.0, 6, 90, 180, 260, 350])
 
@@ -81,8 +83,15 @@ def simulate_panel(
     drug: bool = True,
     events: bool = True,
     truth: dict | None = None,
+    scans: np.ndarray = SCANS,
+    features: dict | None = None,
+    withdrawal: float = 0.0,
+    last_day: np.ndarray | float = 364.0,
 ) -> tuple[Panel, dict]:
-    """Panel and the true paths {'f', 's'} [patient, day from -28 to 364]."""
+    """Panel and the true paths {'f', 's'} [patient, day from -28 to 364]; `withdrawal`: symptoms per unit of exposure lost, fading over ten days.
+
+    `last_day`: when each patient's record ends at the latest.
+    """
     t = {**TRUTH, **(truth or {})}
     days = np.arange(-28.0, 365.0)
     ect = np.arange(-21.0, 0.1, 3)
@@ -91,9 +100,20 @@ def simulate_panel(
     f, s = _paths(rng, t, days, dose, ect)
     hazard = t["h0"] * np.exp(-t["eta_f"] * f) * (days >= 0)
     relapse = np.array([_first(np.cumsum(h), e) for h, e in zip(hazard, rng.exponential(size=patients), strict=True)])
-    end = np.where(np.isnan(relapse), 364.0, relapse) if events else np.full(patients, 364.0)
-    panel = _panel(rng, (f, s, days), histories, ect, (end, ~np.isnan(relapse)), events=events)
+    relapse = np.where(relapse > last_day, np.nan, relapse)
+    end = np.where(np.isnan(relapse) | (not events), last_day, relapse)
+    other = {"trace": _trace(days, ect), "symptoms": withdrawal * _withdrawal(dose)}
+    seen = {"scans": scans, "features": features or FEATURES, **other}
+    panel = _panel(rng, (f, s), histories, ect, (end, ~np.isnan(relapse)), seen, events=events)
     return panel, {"f": f, "s": s, "days": days, "relapse_day": relapse}
+
+
+def after_taper(patients: int) -> np.ndarray:
+    """First rating day after each patient's last drop of the dose; the end for who never drops it."""
+    ends = [
+        h.stop_day[-1] if h.drug else np.inf for h in (_history(i, tapers=True, drug=True) for i in range(patients))
+    ]
+    return np.array([RATINGS[e <= RATINGS].min() if np.isfinite(e) else 364.0 for e in ends])
 
 
 def _history(i: int, *, tapers: bool, drug: bool) -> DoseHistory:
@@ -130,15 +150,30 @@ def _paths(
     return np.stack(fs, 1), np.stack(ss, 1)
 
 
+def _trace(days: np.ndarray, ect: np.ndarray, tau: float = 60.0) -> np.ndarray:
+    """ECT's fading imaging trace, [day]."""
+    since = days[:, None] - ect[None]
+    return np.where(since >= 0, np.exp(-np.maximum(since, 0) / tau), 0.0).sum(1) / ect.size
+
+
+def _withdrawal(dose: np.ndarray, tau: float = 10.0) -> np.ndarray:
+    """Exposure lost so far, fading, [patient, day]."""
+    out = np.zeros_like(dose)
+    for k in range(1, dose.shape[1]):
+        out[:, k] = out[:, k - 1] * np.exp(-1 / tau) + np.maximum(dose[:, k - 1] - dose[:, k], 0)
+    return out
+
+
 def _first(cumulative: np.ndarray, threshold: float) -> float:
     hit = np.flatnonzero(cumulative > threshold)
     return float(hit[0] - 28) if hit.size else np.nan
 
 
 def _panel(
-    rng: np.random.Generator, paths: tuple, histories: list, ect: np.ndarray, risk: tuple, *, events: bool
+    rng: np.random.Generator, paths: tuple, histories: list, ect: np.ndarray, risk: tuple, seen: dict, *, events: bool
 ) -> Panel:
-    f, s, _ = paths
+    f, s = paths
+    measures = seen["features"]
     end, relapsed = risk
     n = len(f)
     rows = [(i, d) for i in range(n) for d in RATINGS if d <= end[i]]
@@ -148,19 +183,18 @@ def _panel(
         + 0.2 * rng.standard_normal(n)[at[:, 0]]
         - 0.6 * f[at[:, 0], at[:, 1]]
         + 0.12 * rng.standard_normal(len(rows))
+        + seen["symptoms"][at[:, 0], at[:, 1]]
     )
     symptoms = _long(("hdrs17",), rows, np.zeros(len(rows), int), scores, np.full(len(rows), np.nan))
-    scans = [(i, d) for i in range(n) for d in SCANS if d <= end[i]]
-    own = rng.standard_normal((n, len(FEATURES)))
+    scans = [(i, d) for i in range(n) for d in seen["scans"] if d <= end[i]]
+    own = rng.standard_normal((n, len(measures)))
     parts = []
-    for j, (lf, ls) in enumerate(FEATURES.values()):
-        parts += [
-            (i, d, j, own[i, j] + lf * f[i, int(d + 28)] + ls * s[i, int(d + 28)] + 0.4 * rng.standard_normal())
-            for i, d in scans
-        ]
+    for j, (lf, ls, *le) in enumerate(measures.values()):
+        expected = lf * f + ls * s + (le[0] if le else 0.0) * seen["trace"]
+        parts += [(i, d, j, own[i, j] + expected[i, int(d + 28)] + 0.4 * rng.standard_normal()) for i, d in scans]
     parts.sort(key=lambda row: row[:3])
     features = _long(
-        tuple(FEATURES),
+        tuple(measures),
         [row[:2] for row in parts],
         np.array([r[2] for r in parts]),
         np.array([r[3] for r in parts]),

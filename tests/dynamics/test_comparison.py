@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from remanent.dynamics.compare import PRIOR, random_effects_selection
+from remanent.dynamics.compare import PRIOR, deciding_priors, posterior_sd, random_effects_selection
 from remanent.dynamics.priors import MECHANISMS
 
 
@@ -76,3 +76,27 @@ def test_with_one_constant_dose_the_probability_stays_near_its_prior(comparison)
     found = comparison("constant dose")
     assert found.evidence_weight[[1, 3]].sum() == pytest.approx(0.5, abs=0.1)
     np.testing.assert_allclose(found.cohort, PRIOR, atol=0.1, err_msg=found.identifiability.reason)
+
+
+def test_contrasts_and_parameters_are_judged_by_name(comparison, cohort):
+    found, blind = comparison("dual").identifiability, comparison("no drug").identifiability
+    pairs = {(c.one, c.other): c for c in found.contrasts}
+    assert len(pairs) == 6
+    assert pairs["natural", "passive"].informed
+    assert pairs["natural", "passive"].nats > 2
+    assert pairs["natural", "dual"].sd_ratio <= pairs["passive", "dual"].sd_ratio
+    names = cohort("dual").layout.names
+    assert found.parameter_sd[names.index("mu[hdrs17]")] < 0.5
+    assert found.parameter_sd[names.index("tau_w")] > 0.9, "symptoms of withdrawal hardly last"
+    assert not any(c.informed for c in blind.contrasts)
+    np.testing.assert_allclose([c.sd_ratio for c in blind.contrasts], 1.0, atol=1e-6)
+    np.testing.assert_allclose([c.nats for c in blind.contrasts], 0.0, atol=1e-6)
+
+
+def test_parameters_left_to_their_priors_are_named(cohort, comparison, posterior):
+    layout, weight = cohort("no drug").layout, comparison("no drug").evidence_weight
+    sd = posterior_sd(posterior("no drug"), weight)
+    told = deciding_priors(layout, sd)
+    assert all(name in told for name in ("p", "a_ratio", "omega", "tau_w"))
+    assert "eta_f" not in told or sd[layout.index("eta_f")] > 0.9
+    assert "every parameter" in deciding_priors(layout, np.full(layout.size, 0.5))

@@ -9,7 +9,17 @@ from remanent.trial.cohort import simulate
 from remanent.trial.spec import CohortSpec, demo_spec
 from remanent.trial.write import write_study
 
-TABLES = ("features", "states", "mechanisms", "remanence", "forecasts", "plans", "problems")
+TABLES = (
+    "features",
+    "states",
+    "mechanisms",
+    "comparison",
+    "identifiability",
+    "remanence",
+    "forecasts",
+    "plans",
+    "problems",
+)
 
 PEOPLE = 16
 SCANS = 11  # visits with a scan in this study

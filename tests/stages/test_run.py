@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections import Counter, defaultdict
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ CONTRACT = {
     "features": "participant_id session_id day feature value se z usable reason",
     "states": "participant_id day function_mean function_sd structure_mean structure_sd withdrawal_mean",
     "mechanisms": "participant_id mechanism probability log_evidence identifiable",
+    "comparison": "mechanism inference log_evidence evidence_error loo loo_se loo_difference loo_difference_se worst_k",
+    "identifiability": "kind name expected_sd_ratio expected_nats informed posterior_sd_ratio decided_by prior",
     "remanence": "participant_id day horizon_days remanence_mean remanence_lower remanence_upper hold_mean hold_lower hold_upper",
     "forecasts": "participant_id plan day horizon_days relapse_mean relapse_lower relapse_upper",
     "plans": "participant_id day advice reasons missing",
@@ -147,6 +150,34 @@ def test_mechanism_probabilities_sum_to_one_for_the_cohort_and_everyone(ran: Ran
     for probabilities in by_who.values():
         assert tuple(probabilities) == MECHANISMS
         assert sum(probabilities.values()) == pytest.approx(1, abs=1e-6)
+
+
+def test_what_stands_behind_the_probabilities_is_written(ran: Ran) -> None:
+    rows = records(ran.out / "comparison.tsv")
+    assert tuple(row["mechanism"] for row in rows) == MECHANISMS
+    evidence = {r["mechanism"]: r["log_evidence"] for r in records(ran.out / "mechanisms.tsv")[: len(MECHANISMS)]}
+    for row in rows:
+        assert row["log_evidence"] == evidence[row["mechanism"]]
+        assert row["inference"] == "laplace"
+        assert {row["rhat"], row["bulk_ess"], row["divergences"], row["evidence_error"]} == {"n/a"}
+        assert float(row["loo_difference"]) <= 0 < float(row["loo_se"])
+        assert (int(row["doubtful_patients"]) > 0) == ("not to be relied on" in row["message"])
+    assert max(float(row["loo_difference"]) for row in rows) == 0
+
+
+def test_every_parameter_and_contrast_is_judged_by_name(ran: Ran, results: Results) -> None:
+    rows = {row["name"]: row for row in records(ran.out / "identifiability.tsv")}
+    assert set(results.posterior.layout.names) < set(rows)
+    assert {n for n, r in rows.items() if r["kind"] == "contrast"} == {
+        f"{a} or {b}" for a, b in combinations(MECHANISMS, 2)
+    }
+    for row in rows.values():
+        assert 0 < float(row["expected_sd_ratio"]) <= 1 + 1e-9
+        assert (row["informed"] == "true") == (float(row["expected_sd_ratio"]) <= 0.6)
+    severity = min((r for n, r in rows.items() if n.startswith("mu[")), key=lambda r: float(r["posterior_sd_ratio"]))
+    assert severity["decided_by"] == "data"
+    undecided = [n for n, row in rows.items() if "[" not in n and row["decided_by"] == "prior"]
+    assert all(n in (ran.out / "index.html").read_text("utf-8") for n in undecided)
 
 
 def test_forecasts_stand_at_every_horizon_of_every_standard_plan(ran: Ran) -> None:

@@ -9,13 +9,14 @@ Identifiability is a property of the design, judged on data simulated on the pat
 size. The cohort can answer a question if the expected Fisher information, all other parameters being unknown too, shrinks the sd of that gain to a set
 fraction of the prior's; a patient can, if also the expected weight of evidence of this patient alone reaches a set number of nats. A question that cannot be
 answered is answered by its prior (one half for the cohort, the cohort's answer for a patient), and a mechanism's probability is marked identifiable only if
-no answer to the open question would move it much.
+no answer to the open question would move it much. The same information is reported for every parameter and every pair of mechanisms.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import combinations
 from typing import Any
 
 import jax
@@ -28,14 +29,37 @@ from scipy.special import digamma, gammaln, logsumexp
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import log_likelihood, replicate
 from remanent.dynamics.infer import Posterior
-from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, to_params
+from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, Mechanism, table, to_params
 from remanent.dynamics.steps import Grid
 
 PRIOR = np.full(len(MECHANISMS), 1 / len(MECHANISMS))
 EFFECTS = ("passive", "active")
+_DUAL = MECHANISMS.index("dual")
 _GAIN = ("p", "a_ratio")
 # Mechanism pairs that differ in one effect only: _PAIR[effect][other effect absent, present] = (without, with).
 _PAIR = (((0, 1), (2, 3)), ((0, 2), (1, 3)))
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Whether this design can tell two mechanisms apart.
+
+    Attributes
+    ----------
+    sd_ratio
+        Expected posterior over prior sd of the gain in which they differ, the other gain being unknown wherever one of them has it; of the
+        better known one where they differ in both.
+    nats
+        Expected weight of evidence of the whole cohort for the true one, the smaller of the two directions, were all parameters known.
+    informed
+        Whether `sd_ratio` meets the threshold of settings.yaml.
+    """
+
+    one: Mechanism
+    other: Mechanism
+    sd_ratio: float
+    nats: float
+    informed: bool
 
 
 @dataclass(frozen=True)
@@ -52,6 +76,10 @@ class Identifiability:
         Whether the thresholds of settings.yaml are met, [effect] and [lane, effect].
     reason
         In words.
+    parameter_sd
+        Expected posterior over prior sd of every parameter under the dual mechanism, which has them all, [param].
+    contrasts
+        Every pair of mechanisms.
     """
 
     sd_ratio: np.ndarray
@@ -59,6 +87,8 @@ class Identifiability:
     cohort: np.ndarray
     patient: np.ndarray
     reason: str
+    parameter_sd: np.ndarray
+    contrasts: tuple[Contrast, ...]
 
 
 @dataclass(frozen=True)
@@ -190,13 +220,33 @@ def identifiability(
     keys = jax.random.split(jax.random.key(seed), len(MECHANISMS))
     simulated = [_simulate(layout, keys[m], typical[m], SWITCHES[m], design) for m in range(len(MECHANISMS))]
     other = (weight @ SWITCHES)[::-1]
+    sd = {
+        m: _expected_sd(layout, typical[m], SWITCHES[m], simulated[m], replicates)
+        for m in range(len(MECHANISMS))
+        if SWITCHES[m].any()
+    }
+    gains = np.array([[sd[m][layout.index(g)] if m in sd else np.nan for g in _GAIN] for m in range(len(MECHANISMS))])
     background = [_PAIR[effect][int(other[effect] >= 0.5)][1] for effect in range(len(EFFECTS))]
-    sd = {m: _expected_sd(layout, typical[m], SWITCHES[m], simulated[m], replicates) for m in set(background)}
-    sd_ratio = np.array([sd[m][layout.index(gain)] for m, gain in zip(background, _GAIN, strict=True)])
-    nats = _weights_of_evidence(layout, typical, simulated, other, replicates)[:lanes]
+    sd_ratio = np.array([gains[m, effect] for effect, m in enumerate(background)])
+    expected = _expected_log_lik(layout, typical, simulated, replicates)[..., :lanes]
+    nats = _weights_of_evidence(expected, other)
     cohort = sd_ratio <= limits["sd_ratio"]["value"]
     patient = cohort[None] & (nats >= limits["patient_nats"]["value"])
-    return Identifiability(sd_ratio, nats, cohort, patient, _reason(sd_ratio, cohort))
+    contrasts = _contrasts(gains, expected.sum(2), limits["sd_ratio"]["value"])
+    return Identifiability(sd_ratio, nats, cohort, patient, _reason(sd_ratio, cohort), sd[_DUAL], contrasts)
+
+
+def _contrasts(
+    gains: Float[np.ndarray, "mechanism effect"], expected: Float[np.ndarray, "model data"], limit: float
+) -> tuple[Contrast, ...]:
+    out = []
+    for one, other in combinations(range(len(MECHANISMS)), 2):
+        differ = np.flatnonzero(SWITCHES[one] != SWITCHES[other])
+        background = int(np.flatnonzero((np.maximum(SWITCHES[one], SWITCHES[other]) == SWITCHES).all(1))[0])
+        ratio = float(gains[background, differ].min())
+        nats = min(expected[a, a] - expected[b, a] for a, b in ((one, other), (other, one)))
+        out.append(Contrast(MECHANISMS[one], MECHANISMS[other], ratio, float(nats), ratio <= limit))
+    return tuple(out)
 
 
 def _expected_sd(layout: Layout, theta: np.ndarray, switches: np.ndarray, data: Grid, replicates: int) -> np.ndarray:
@@ -246,27 +296,53 @@ def _simulate(layout: Layout, rng: Array, theta: np.ndarray, switches: np.ndarra
     return _replicator(layout)(rng, jnp.asarray(theta), jnp.asarray(switches), design)
 
 
-def _weights_of_evidence(
-    layout: Layout, typical: list[np.ndarray], simulated: list[Grid], other: np.ndarray, replicates: int
-) -> np.ndarray:
-    """Expected nats of each lane for the true one of two mechanisms that differ in one effect, the worse direction, [lane, effect]."""
+def _expected_log_lik(
+    layout: Layout, typical: list[np.ndarray], simulated: list[Grid], replicates: int
+) -> Float[np.ndarray, "model data lane"]:
+    """Mean log likelihood (nats) of each lane's simulated data under each mechanism."""
 
-    @cache
-    def log_lik(model: int, data: int) -> np.ndarray:
-        values = _evaluate(layout)(jnp.asarray(typical[model]), jnp.asarray(SWITCHES[model]), simulated[data])
+    def mean(model: int, data: Grid) -> np.ndarray:
+        values = _evaluate(layout)(jnp.asarray(typical[model]), jnp.asarray(SWITCHES[model]), data)
         return np.asarray(values).reshape(replicates, -1).mean(0)
 
+    return np.stack([np.stack([mean(m, data) for data in simulated]) for m in range(len(MECHANISMS))])
+
+
+def _weights_of_evidence(
+    expected: Float[np.ndarray, "model data lane"], other: Float[np.ndarray, " effect"]
+) -> Float[np.ndarray, "lane effect"]:
+    """Expected nats of each lane for the true one of two mechanisms that differ in one effect, the worse direction."""
+
     def worse_direction(pair: tuple[int, int]) -> np.ndarray:
-        without, with_ = pair
-        return np.minimum(
-            log_lik(without, without) - log_lik(with_, without), log_lik(with_, with_) - log_lik(without, with_)
-        )
+        a, b = pair
+        return np.minimum(expected[a, a] - expected[b, a], expected[b, b] - expected[a, b])
 
     columns = [
         (1 - other[e]) * worse_direction(_PAIR[e][0]) + other[e] * worse_direction(_PAIR[e][1])
         for e in range(len(EFFECTS))
     ]
     return np.stack(columns, axis=1)
+
+
+def posterior_sd(posterior: Posterior, weight: Float[np.ndarray, " mechanism"]) -> Float[np.ndarray, " param"]:
+    """Posterior over prior sd of every parameter in this fit, averaged over mechanisms by their weight."""
+    variance = np.stack([np.diag(fit.cov) for fit in posterior.fits])
+    return np.sqrt(weight @ variance)
+
+
+def deciding_priors(layout: Layout, sd_ratio: Float[np.ndarray, " param"]) -> str:
+    """Which parameters of the dynamics the data left as their priors had them, in words."""
+    limit = settings()["identifiable"]["prior_decides"]["value"]
+    of_a_measure = table()["symptom"].keys() | table()["feature"].keys()
+    names = [
+        name
+        for name, ratio in zip(layout.names, sd_ratio, strict=True)
+        if name.split("[")[0] not in of_a_measure and ratio > limit
+    ]
+    if not names:
+        return "The data said something about every parameter of the dynamics."
+    many = f"{len(names)} parameters" if len(names) > 1 else "One parameter"
+    return f"{many} of the dynamics stayed as the prior had them, so that where they matter the prior decides: {', '.join(names)}."
 
 
 _QUESTION = ("whether the drug holds function up (passive)", "whether it rebuilds structure (active)")

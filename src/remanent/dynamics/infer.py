@@ -33,6 +33,29 @@ Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How the chains of one mechanism went.
+
+    Attributes
+    ----------
+    rhat, bulk_ess
+        The worst over parameters: split rank-normalised R-hat, and effective draws of the bulk (`mixing`).
+    divergences
+        Transitions after warm-up whose energy error ran away.
+    evidence_error
+        Monte Carlo standard error (nats) of the evidence by bridge sampling, which stands in place of the Laplace one.
+    laplace_log_evidence
+        What the Laplace approximation had said (nats).
+    """
+
+    rhat: float
+    bulk_ess: float
+    divergences: int
+    evidence_error: float
+    laplace_log_evidence: float
+
+
+@dataclass(frozen=True)
 class Fit:
     """Gaussian approximation of the population posterior under one mechanism, in standard-normal prior coordinates.
 
@@ -48,6 +71,10 @@ class Fit:
         Whether the Newton decrement at the mode is below 1e-4 nats and the curvature is that of a maximum.
     message
         What was found, in words.
+    draws
+        Draws of theta by NUTS (`sample`), which then stand in place of the Gaussian, [draw, param]; None: there are none.
+    sampling
+        How those chains went; None where there are none.
     """
 
     mechanism: Mechanism
@@ -57,9 +84,13 @@ class Fit:
     patient_log_lik: np.ndarray
     converged: bool
     message: str
+    draws: np.ndarray | None = None
+    sampling: Sampling | None = None
 
     def draw(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "draw param"]:
-        """Draws of theta from the approximation."""
+        """Draws of theta: of the chains where there are any, else from the Gaussian approximation."""
+        if self.draws is not None:
+            return self.draws[rng.choice(len(self.draws), count, replace=count > len(self.draws))]
         root = np.linalg.cholesky(self.cov)
         return self.mode + rng.standard_normal((count, self.mode.size)) @ root.T
 

@@ -14,6 +14,7 @@ from remanent.report.views import (
     Indicator,
     Interval,
     Mechanisms,
+    PredictiveScore,
     Question,
     Remanence,
     Series,
@@ -138,6 +139,20 @@ def mechanism_table(mechanisms: Mechanisms) -> DataTable:
         for name, p, q in zip(mechanisms.names, mechanisms.probability, mechanisms.prior, strict=True)
     ]
     return table("Mechanisms", ("Mechanism", "Probability", "Prior"), rows)
+
+
+def score_table(scores: Iterable[PredictiveScore]) -> DataTable:
+    """Return how well each mechanism predicts patients it has not seen, in words where it is the best or as good."""
+    rows = [(s.mechanism, f"{s.score:.1f}", _against_the_best(s), s.note) for s in scores]
+    heads = ("Mechanism", "Score (nats)", "Against the best", "To be relied on?")
+    return table("How well each mechanism predicts a patient from all the others", heads, rows)
+
+
+def _against_the_best(score: PredictiveScore) -> str:
+    if score.difference == 0:
+        return "the best"
+    words = f"{score.difference:.1f} ± {score.difference_se:.1f}"
+    return words if -score.difference > 2 * score.difference_se else f"{words}: no worse"
 
 
 def question_table(questions: Iterable[Question]) -> DataTable:

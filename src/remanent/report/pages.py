@@ -204,16 +204,19 @@ def _mechanisms(view: PatientView) -> Section:
 
 def _mechanism_section(mechanisms: Mechanisms, fit: FitStatus, whose: str) -> Section:
     answered = any(q.probability is not None for q in mechanisms.questions)
+    scores = (tables.score_table(mechanisms.scores),) if mechanisms.scores else ()
     basis = words.under_fit(words.mechanism_basis(mechanisms), fit)
     if fit.converged is not False and answered and not basis.informed:
-        return Section("", words.sentence(mechanisms.reason), None, (tables.question_table(mechanisms.questions),))
+        return Section(
+            "", words.sentence(mechanisms.reason), None, (tables.question_table(mechanisms.questions), *scores)
+        )
     if not basis.informed:
         return _unsaid(basis)
     caption = f"Probability of each way the medication could act, for this {whose}, beside what was assumed before seeing any data (prior)."
     summary, data = summaries.mechanism_summary(mechanisms), [tables.mechanism_table(mechanisms)]
     picture = _picture(plot_mechanisms(mechanisms), "mechanisms", "Mechanisms and their prior", caption, summary, data)
     shown = (tables.question_table(mechanisms.questions),) if mechanisms.questions else ()
-    return Section("", words.sentence(basis.reason), picture, shown)
+    return Section("", words.sentence(basis.reason), picture, (*shown, *scores))
 
 
 def _indicators(view: PatientView) -> Section:

@@ -248,10 +248,21 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictiveScore:
+    """How well a mechanism predicts patients it has not seen (nats), against the best mechanism; `note` says whether to rely on it."""
+
+    mechanism: str
+    score: float
+    difference: float
+    difference_se: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Mechanisms:
     """Probability of each mechanism beside its prior, in the same order as `names` (natural, passive, active, dual).
 
-    `identifiable` is true where the data can tell all of them apart; `questions` hold what can be told where they cannot.
+    `identifiable` is true where the data can tell all of them apart; `questions` hold what can be told where they cannot. `scores` are the cohort's.
     """
 
     names: tuple[str, ...] = ()
@@ -260,6 +271,7 @@ class Mechanisms:
     identifiable: bool = False
     reason: str = ""
     questions: tuple[Question, ...] = ()
+    scores: tuple[PredictiveScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

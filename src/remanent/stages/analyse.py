@@ -12,7 +12,9 @@ from remanent.dynamics.forecast import Ahead
 from remanent.dynamics.grid import TimeLine, build_timeline, look_ahead, medication_of, total_exposure
 from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.infer import Posterior, fit, on_data
+from remanent.dynamics.leave_out import LeftOut, leave_out
 from remanent.dynamics.priors import MECHANISMS, layout
+from remanent.dynamics.sample import sampled
 from remanent.dynamics.states import States, posterior_states
 from remanent.dynamics.steps import Grid
 from remanent.plan.decide import Advice, Interval, Situation, Thresholds, decide, shipped_thresholds, thresholds_for
@@ -29,15 +31,25 @@ from remanent.relapse.predict import (
     roll,
 )
 from remanent.stages.contribution import Contribution, contributions
+from remanent.stages.options import Inference
 from remanent.stages.standing import Standing
 from remanent.study.panel import Panel
 
 DRAWS = 120
 STATE_DRAWS = 25
+LEAVE_OUT_DRAWS = 600
 FARTHEST_SD = 10.0
 
 Population = tuple[Design, Posterior]
 Compared = tuple[Design, Posterior, Comparison]
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How a population is to be fitted: inference (nuts: sampled by `dynamics.sample` after the mode is found) and `Design.breaks`."""
+
+    inference: Inference = "laplace"
+    hazard_breaks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,7 @@ class Results:
     advice: tuple[Advice, ...]
     gone: np.ndarray
     lacks: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
     added: tuple[Contribution, ...]
     seed: int
 
@@ -93,31 +106,27 @@ def analyse(
     seed: int,
     thresholds: Mapping[str, Thresholds | None] | None,
     log: Callable[..., None],
-    population: Population | Compared | None = None,
-    hazard_breaks: Sequence[float] = (),
+    population: Population | Compared | Fitting = Fitting(),
     standing: Standing | None = None,
 ) -> Results | None:
     """Fit (or take a fitted `population`), compare, forecast, advise; None where no patient has a dated record or nothing was measured.
 
-    `hazard_breaks`: see `Design.breaks`. `standing` says whose forecast cannot be relied on; None: everyone's can. A population that comes with its
-    comparison keeps it, and what each kind of data added is not computed.
+    `population`: how to fit it, or a fitted one; one that comes with its comparison keeps it, and neither what each kind of data added nor scores of
+    patients left out are computed. `standing` says whose forecast cannot be relied on; None: everyone's can.
     """
-    design = population[0] if population else choose_design(panel, hazard_breaks)
+    how, known = (population, None) if isinstance(population, Fitting) else (Fitting(), population)
+    design = known[0] if known else choose_design(panel, how.hazard_breaks)
     if not design.indicators.names or not np.isfinite(panel.last_day).any():
         return None
     timeline = build_timeline(panel, design)
     log("grid", patients=len(timeline.lanes), steps=int(timeline.steps.max()), indicators=len(design.indicators.names))
-    fitted = on_data(population[1], timeline.grid) if population else fit(layout(design), timeline.grid)
+    fitted = on_data(known[1], timeline.grid) if known else fit(layout(design), timeline.grid)
     posterior = without_runaways(fitted, timeline.grid)
-    for one in posterior.fits:
-        log(
-            "population" if population else "fit",
-            mechanism=one.mechanism,
-            converged=one.converged,
-            log_evidence=round(one.log_evidence, 3),
-        )
-    known = population[2] if population is not None and len(population) == 3 else None
-    comparison = known or comparing.compare(posterior, timeline.grid, len(timeline.lanes), seed)
+    if how.inference == "nuts":
+        posterior = sampled(posterior, timeline.grid, seed)
+    _log_fits(posterior, "population" if known else "fit", log)
+    told = known[2] if known is not None and len(known) == 3 else None
+    comparison = told or comparing.compare(posterior, timeline.grid, len(timeline.lanes), seed)
     log("compare", **{m: round(float(p), 4) for m, p in zip(MECHANISMS, comparison.cohort, strict=True)})
     outcome = forecast(panel, timeline, posterior, comparison, np.random.default_rng(seed))
     lacks = _lacks(panel, comparison)
@@ -147,11 +156,18 @@ def analyse(
         advice=tuple(decide(s, table) for s in situation),
         gone=np.array([standing.gone(who) for who in people], bool),
         lacks=lacks,
+        left_out=() if told else leave_out(posterior, timeline.grid, len(timeline.lanes), LEAVE_OUT_DRAWS, seed),
         added=()
-        if known
+        if told
         else contributions(posterior, timeline, outcome.dose["continue"], comparison.evidence_weight, DRAWS, seed),
         seed=seed,
     )
+
+
+def _log_fits(posterior: Posterior, event: str, log: Callable[..., None]) -> None:
+    for one in posterior.fits:
+        by = "laplace" if one.sampling is None else "nuts"
+        log(event, mechanism=one.mechanism, by=by, converged=one.converged, log_evidence=round(one.log_evidence, 3))
 
 
 def without_runaways(posterior: Posterior, grid: Grid) -> Posterior:

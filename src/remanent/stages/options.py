@@ -13,6 +13,7 @@ from remanent.plan.decide import Thresholds, shipped_thresholds
 from remanent.relapse.predict import HORIZONS_DAYS
 
 Level = Literal["participant", "group"]
+Inference = Literal["laplace", "nuts"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Options:
     """Arguments of `remanent run`.
 
     `level` None means both levels, `thresholds` None the shipped ones; `relapse_rule` derives relapse from ratings; `hazard_breaks` are days on which
-    the hazard of relapse may change; `cluster` is the address of a Dask scheduler, empty for processes of this machine.
+    the hazard of relapse may change; `cluster` is the address of a Dask scheduler, empty for processes of this machine; `inference` is how the
+    population is fitted.
     """
 
     study_root: Path
@@ -32,6 +34,7 @@ class Options:
     seed: int = 0
     thresholds: Mapping[str, Thresholds | None] | None = None
     rivals: bool = False
+    inference: Inference = "laplace"
     relapse_rule: str | None = None
     hazard_breaks: tuple[float, ...] = ()
 

@@ -13,13 +13,14 @@ from remanent import __version__
 from remanent._errors import InputError, Problem
 from remanent.dynamics.design import Covariate, Design, choose_design
 from remanent.dynamics.indicators import Indicators
-from remanent.dynamics.infer import Fit, Posterior
+from remanent.dynamics.infer import Fit, Posterior, Sampling
 from remanent.dynamics.priors import layout
 from remanent.study.panel import Panel
 from remanent.study.record.files import write_whole
 
 FORMAT = 2
 NAME = "population.json"
+KEPT_DRAWS = 400
 _AGAIN = "Run `remanent run STUDY OUT` once more."
 
 
@@ -38,6 +39,7 @@ def save(out: Path, design: Design, posterior: Posterior) -> Path:
                 "log_evidence": f.log_evidence,
                 "converged": f.converged,
                 "message": f.message,
+                **_chains(f),
             }
             for f in posterior.fits
         ],
@@ -45,6 +47,14 @@ def save(out: Path, design: Design, posterior: Posterior) -> Path:
     path = out / NAME
     write_whole(path, json.dumps(content, allow_nan=True).encode())
     return path
+
+
+def _chains(fit: Fit) -> dict[str, Any]:
+    """What NUTS left, at most KEPT_DRAWS draws of it; nothing where it did not run."""
+    if fit.draws is None or fit.sampling is None:
+        return {}
+    kept = np.linspace(0, len(fit.draws) - 1, min(KEPT_DRAWS, len(fit.draws))).astype(int)
+    return {"draws": fit.draws[kept].tolist(), "sampling": asdict(fit.sampling)}
 
 
 def _plain(value: Any) -> Any:
@@ -130,6 +140,8 @@ def _fit(entry: dict[str, Any]) -> Fit:
         patient_log_lik=np.empty(0),
         converged=bool(entry["converged"]),
         message=str(entry["message"]),
+        draws=np.array(entry["draws"], float) if "draws" in entry else None,
+        sampling=Sampling(**entry["sampling"]) if "sampling" in entry else None,
     )
 
 

@@ -80,7 +80,7 @@ def run(options: Options, log: Callable[..., None]) -> RunSummary:
 def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> RunSummary:
     """Everything after measuring, from the record alone; without `refit`, under the population fitted before."""
     from remanent.stages import population
-    from remanent.stages.analyse import analyse
+    from remanent.stages.analyse import Fitting, analyse
     from remanent.stages.comparable import compare
     from remanent.stages.early_warning import with_measures
     from remanent.stages.planning import plan_ahead
@@ -105,8 +105,7 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
             seed=options.seed,
             thresholds=options.thresholds,
             log=log,
-            population=known,
-            hazard_breaks=options.hazard_breaks,
+            population=known or Fitting(options.inference, options.hazard_breaks),
             standing=standing(tables, record.problems(), derived.relapse_day if derived else {}),
         )
         compared = None

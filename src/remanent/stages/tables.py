@@ -8,6 +8,7 @@ from remanent.dynamics.compare import settings
 from remanent.dynamics.priors import MECHANISMS
 from remanent.relapse.predict import HORIZONS_DAYS, Estimate, at_horizons
 from remanent.stages.analyse import Results
+from remanent.stages.comparison import comparison_table, identifiability_table
 from remanent.study.schema import OUTPUT
 
 Columns = dict[str, list[Any]]
@@ -16,11 +17,13 @@ Columns = dict[str, list[Any]]
 def tables(results: Results | None) -> dict[str, Columns]:
     """The results as columns of the output tables (schema.OUTPUT); tables without rows where there are no results."""
     if results is None:
-        names = ("states", "mechanisms", "remanence", "forecasts", "plans")
+        names = ("states", "mechanisms", "comparison", "identifiability", "remanence", "forecasts", "plans")
         return {n: {c.name: [] for c in OUTPUT[n].columns} for n in names}
     return {
         "states": _states_table(results),
         "mechanisms": _mechanisms_table(results),
+        "comparison": comparison_table(results.posterior, results.left_out),
+        "identifiability": identifiability_table(results.posterior, results.comparison),
         "remanence": _remanence_table(results),
         "forecasts": _forecasts_table(results),
         "plans": _plans_table(results),

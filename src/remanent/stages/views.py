@@ -9,8 +9,9 @@ import numpy as np
 from remanent import __version__
 from remanent._errors import Problem
 from remanent.circuits.catalogue import describe
-from remanent.dynamics.compare import PRIOR
+from remanent.dynamics.compare import PRIOR, deciding_priors, posterior_sd
 from remanent.dynamics.grid import medication_of
+from remanent.dynamics.leave_out import difference
 from remanent.dynamics.priors import MECHANISMS, SWITCHES
 from remanent.plan.simulate import PLAN_WORDS, continued
 from remanent.relapse.predict import EDGES_DAYS, Estimate
@@ -101,7 +102,9 @@ def fit_status(results: Results | None) -> show.FitStatus:
     if results is None:
         return show.FitStatus(None, "No model was fitted: no participant has a dated rating or usable scan.")
     bad = [f"{f.mechanism}: {f.message}" for f in results.posterior.fits if not f.converged]
-    words = "; ".join(bad) or "All four mechanisms converged (mode found, curvature checked)."
+    sampled = [f.mechanism for f in results.posterior.fits if f.sampling is not None]
+    by = f"; sampled by NUTS: {', '.join(sampled)}" if sampled else ""
+    words = "; ".join(bad) or f"All four mechanisms converged (mode found, curvature checked{by})."
     return show.FitStatus(results.posterior.converged, words)
 
 
@@ -250,9 +253,25 @@ def _mechanisms(results: Results, lane: int | None) -> show.Mechanisms:
         probability=tuple(map(float, probability)),
         prior=tuple(map(float, prior)),
         identifiable=bool(own.all()),
-        reason=c.identifiability.reason + ("" if lane is None else _own_weight(results, lane)),
+        reason=c.identifiability.reason + (_cohort_words(results) if lane is None else _own_weight(results, lane)),
         questions=tuple(_question(results, lane, e, bool(own[e])) for e in range(len(_QUESTIONS))),
+        scores=_scores(results) if lane is None else (),
     )
+
+
+def _scores(results: Results) -> tuple[show.PredictiveScore, ...]:
+    if not results.left_out:
+        return ()
+    best = max(results.left_out, key=lambda score: score.total)
+    return tuple(
+        show.PredictiveScore(score.mechanism, score.total, *difference(score, best), score.message)
+        for score in results.left_out
+    )
+
+
+def _cohort_words(results: Results) -> str:
+    sd = posterior_sd(results.posterior, results.comparison.evidence_weight)
+    return " " + deciding_priors(results.posterior.layout, sd)
 
 
 def _question(results: Results, lane: int | None, effect: int, known: bool) -> show.Question:
