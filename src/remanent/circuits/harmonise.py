@@ -130,7 +130,9 @@ def harmonise(
     gamma = np.vstack([learnt.gamma, blank])[index]
     delta = np.vstack([learnt.delta, blank + 1])[index]
     variance = np.vstack([learnt.gamma_variance, learnt.between_variance])[index]
-    expected = learnt.intercept + (covariates[:, :, None] * learnt.slopes[None]).sum(axis=1)  # no BLAS: same bits alone
+    expected = np.zeros(values.shape) + learnt.intercept
+    for column, slope in zip(covariates.T, learnt.slopes, strict=True):  # no BLAS: a row alone gives the same bits
+        expected += column[:, None] * slope
     e = (values - expected) / learnt.sigma - gamma
     own = learnt.person_ratio / (learnt.person_ratio + delta)
     factor = own + (1 - own) / np.sqrt(delta)
@@ -149,7 +151,9 @@ def _fits(values: Table, covariates: Covariates, site: ndarray, people: ndarray,
         there = finite[:, mine[0]]
         design = _design(covariates[there], site[there], people[there], n_sites)
         y = values[np.ix_(there, mine)]
-        ratio = np.array([_person_ratio(design.x, y[:, j], design.people) for j in range(len(mine))])
+        ratio = np.zeros(len(mine))
+        if design.scans.max(initial=0) > 1:
+            ratio = np.array([_person_ratio(design.x, y[:, j], design.people) for j in range(len(mine))])
         groups = [slice(None)] if not ratio.any() else [slice(j, j + 1) for j in range(len(mine))]
         fits += [_fit(y[:, group], design, float(ratio[group][0])) for group in groups]
     back = np.argsort([v for mine in alike.values() for v in mine])
