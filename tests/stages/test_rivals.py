@@ -15,9 +15,10 @@ from remanent.dynamics.design import choose_design
 from remanent.dynamics.grid import build_timeline
 from remanent.dynamics.infer import Fit, Posterior
 from remanent.dynamics.priors import MECHANISMS, layout
+from remanent.relapse.landmark import Landmarks
 from remanent.relapse.learn import compete, folds
 from remanent.relapse.rivals import DAYS, RIVALS
-from remanent.relapse.score import brier
+from remanent.relapse.score import brier, gap
 from remanent.stages import out_of_fold, rivals
 from remanent.stages.analyse import Results
 from remanent.stages.measure import measure_study
@@ -231,6 +232,20 @@ def test_nobody_followed_far_enough_is_said_before_anything_is_fitted(
     found = rivalry(tables, features, results, seed=0, log=quiet)
     assert "3000 days later" in found.lacking
     assert found.rows is None
+
+
+def test_a_landmark_whose_patients_were_not_followed_far_enough_is_left_out() -> None:
+    """The last landmark has no relapse either: it must not make the others unscored."""
+    n = 12
+    early = np.repeat([28.0, 182.0], n)
+    time = np.concatenate([np.linspace(20, 300, n), np.full(n, 30.0)])
+    empty = np.empty((2 * n, 0))
+    who = np.tile(np.arange(n), 2)
+    rows = Landmarks((), empty, np.empty(0, bool), who, early, np.full(2 * n, "", object), time, time < 90)
+    rows = replace(rows, event=rows.event & (early == 28.0))
+    for at in rivals._scored(rows, 0):
+        assert at.rows.tolist() == list(range(n))
+        assert gap(at.known, at.horizon_days) == "estimated"
 
 
 def test_subtypes_are_an_answer_for_the_cohort_and_everyone(found: Rivalry, results: Results) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from remanent.relapse.landmark import Landmarks, People, at_risk, landmarks
 from remanent.relapse.learn import Fold, Learned, compete, folds
-from remanent.relapse.score import Outcome, gap, patient_weights
+from remanent.relapse.score import Outcome, patient_weights
 from remanent.relapse.subtypes import Subtypes, find_subtypes
 from remanent.stages.analyse import Results
 from remanent.stages.out_of_fold import Mechanistic, Source, mechanistic
@@ -93,7 +93,7 @@ def rivalry(
     outer = folds(rows, OUTER, np.random.default_rng(seed))
     log("rivals", rows=len(rows), folds=len(outer), features=len(rows.names))
     learned = compete(rows, outer, seed)
-    competitors = [_of_rival(key, one) for key, one in learned.items()]
+    competitors = [_of_rival(key, one, rows) for key, one in learned.items()]
     seconds = {}
     imaged = bool(rows.circuit.any())
     for imaging in ("with", "without")[not imaged :]:
@@ -108,9 +108,9 @@ def _how(made: Mechanistic) -> str:
     return f"fitted anew in every fold, {made.converged} of {made.fits} fits converged, {made.seconds:.0f} s"
 
 
-def _of_rival(key: str, one: Learned) -> Competitor:
+def _of_rival(key: str, one: Learned, rows: Landmarks) -> Competitor:
     model, imaging = key.split("/")
-    imaging = imaging if one.rival.uses_circuits else "without"
+    imaging = imaging if one.rival.uses_circuits and rows.circuit.any() else "without"
     chosen = "; ".join(dict.fromkeys(_words(setting) for setting in one.chosen if setting))
     note = one.missing or (one.rival.words + (f"; chosen: {chosen}" if chosen else ""))
     return Competitor(model, imaging, one.risk, note, ran=not one.missing, learned=one)
@@ -147,7 +147,7 @@ def _scored(rows: Landmarks, seed: int) -> tuple[Scored, ...]:
         kept = np.zeros(len(rows), bool)
         for day in np.unique(rows.day):
             here = rows.day == day
-            kept |= here & (gap(rows.only(here).outcome, horizon) != "nobody_followed")
+            kept |= here & (rows.time_days[here] > horizon).any()
         if not kept.any():
             continue
         known = rows.only(kept).outcome
