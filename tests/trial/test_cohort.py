@@ -218,9 +218,9 @@ def independent_relapse(cohort: Cohort) -> float:
 
 
 def exposure_now(cohort: Cohort) -> float:
-    from remanent.trial.cohort import total_exposure
+    from remanent.trial.extras import Extras, acting
 
-    return float(total_exposure(cohort.doses[0], cohort.end_day[:1] + 100)[0])
+    return float(acting(cohort.doses[0], cohort.end_day[:1] + 100, Extras()).total[0])
 
 
 def test_a_mixed_cohort_gives_each_patient_its_own_mechanism() -> None:

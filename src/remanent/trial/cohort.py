@@ -13,10 +13,11 @@ from remanent.dynamics.model import Params
 from remanent.study.schema import INSTRUMENTS
 from remanent.treatment.drugs import CLASSES
 from remanent.treatment.exposure import DoseHistory, exposure
+from remanent.trial.extras import Extras, acting, level, of_placement, sensitivity, tipping_point
 from remanent.trial.people import People, Stress, draw_people, draw_stress, stream
 from remanent.trial.reference import indicators, reference_params, start_sd
 from remanent.trial.spec import CohortSpec
-from remanent.trial.trajectory import Course, Forcing, Person, State, integrate, relapse_days
+from remanent.trial.trajectory import Course, Forcing, Person, State, event_days, hazard_of, integrate, relapse_days
 
 STEP_DAYS = 0.25
 Columns = Mapping[str, list[Any]]
@@ -79,9 +80,9 @@ def simulate(spec: CohortSpec) -> Cohort:
     person = _draw_person(spec, people, by_mechanism)
     days = np.arange(people.start_day.min(), spec.follow_up_days + STEP_DAYS / 2, STEP_DAYS)
     stress = draw_stress(spec, days[0], days[-1])
-    course = integrate(stream(spec, "states"), params, person, _forcing(people, stress, days), _start(spec))
+    course = integrate(stream(spec, "states"), params, person, _forcing(spec, people, stress, days), _start(spec))
     relapse = relapse_days(course, stream(spec, "relapse").exponential(size=spec.n_patients))
-    end_day, event = _follow_up(spec, relapse)
+    end_day, event = _follow_up(spec, course, relapse)
     intercept = params.sd_mu[:, None] * stream(spec, "intercepts").standard_normal((len(params.mu), spec.n_patients))
     readings = _Readings(params, course, np.asarray(intercept))
     return Cohort(
@@ -109,15 +110,10 @@ def on_record(history: DoseHistory, today: float) -> DoseHistory:
     return DoseHistory(names, history.dose_mg_day[known], history.start_day[known], stop[known])
 
 
-def held_exposure(people: People) -> np.ndarray:
-    """Exposure of each patient at the start of the record, [patient]."""
+def held_exposure(people: People, extras: Extras) -> np.ndarray:
+    """Exposure of each patient at the start of the record, as the passive gain counts it, [patient]."""
     starts = zip(people.doses, people.start_day, strict=True)
-    return np.array([total_exposure(history, np.array([float(day)]))[0] for history, day in starts])
-
-
-def total_exposure(history: DoseHistory, days: np.ndarray) -> np.ndarray:
-    """Exposure summed over drug classes, [day]."""
-    return exposure(history, days).sum(axis=0)
+    return np.array([acting(history, np.array([float(day)]), extras).passive[0] for history, day in starts])
 
 
 def _draw_person(spec: CohortSpec, people: People, by_mechanism: Mapping[str, Params]) -> Person:
@@ -132,6 +128,9 @@ def _draw_person(spec: CohortSpec, people: People, by_mechanism: Mapping[str, Pa
         g_s=of("mu_gs") + of("sd_gs") * z[2],
         c=of("c"),
         a=of("a"),
+        q=sensitivity(spec.extras, people.table, stream(spec, "sensitivity").standard_normal(spec.n_patients)),
+        level=level(spec.extras, people.table),
+        theta=tipping_point(spec.extras, people.table),
     )
 
 
@@ -141,20 +140,37 @@ def _start(spec: CohortSpec) -> State:
     return State(z[0], z[1], nothing, nothing)
 
 
-def _forcing(people: People, stress: Stress, days: np.ndarray) -> Forcing:
-    ect = np.zeros((len(days), len(people.participant)))
-    for i, sessions in enumerate(people.ect_days):
-        ect[np.searchsorted(days, sessions - 1e-9), i] = 1 / len(sessions)
-    doses = np.column_stack([total_exposure(history, days) for history in people.doses])
-    return Forcing(days, doses, stress.acting(days), ect, people.start_day, held_exposure(people))
+def _forcing(spec: CohortSpec, people: People, stress: Stress, days: np.ndarray) -> Forcing:
+    ect = np.zeros((3, len(days), len(people.participant)))
+    for i, (index, later) in enumerate(zip(people.ect_days, people.later_ect, strict=True)):
+        at = np.searchsorted(days, np.concatenate([index, later[later <= days[-1]]]) - 1e-9)
+        ect[:, at, i] = of_placement(spec.extras, str(people.placement[i]))[:, None] / len(index)
+    given = [acting(history, days, spec.extras) for history in people.doses]
+    total, passive, active, talk = (
+        np.column_stack([getattr(one, name) for one in given]) for name in ("total", "passive", "active", "talk")
+    )
+    return Forcing(
+        days=days,
+        exposure=total,
+        stress=stress.acting(days),
+        ect=ect[0],
+        start_day=people.start_day,
+        held=held_exposure(people, spec.extras),
+        passive=passive,
+        active=active,
+        talk=talk,
+        ect_f=ect[0],
+        ect_s=ect[1],
+        ect_e=ect[2],
+    )
 
 
-def _follow_up(spec: CohortSpec, relapse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _follow_up(spec: CohortSpec, course: Course, relapse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Last day on record and why: the first of relapse, dropout and the day the study is looked at; whole days, rounded up."""
     rng = stream(spec, "follow-up")
     n = spec.n_patients
-    rate = spec.dropout_per_day
-    dropout = rng.exponential(1 / rate, n) if rate > 0 else np.full(n, np.inf)
+    hazard = hazard_of(course.days, course.f, (spec.dropout_per_day, spec.extras.eta_d))
+    dropout = event_days(course.days, hazard, rng.exponential(size=n) if spec.dropout_per_day > 0 else np.inf)
     look = spec.follow_up_days - rng.integers(0, spec.enrolment_days, n, endpoint=True).astype(float)
     planned = np.where(look >= spec.follow_up_days, "end_of_followup", "")
     end = np.maximum(np.ceil(np.minimum(np.minimum(relapse, dropout), look)), 1.0)

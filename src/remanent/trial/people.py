@@ -10,6 +10,7 @@ from scipy.signal import lfilter
 
 from remanent.treatment.exposure import DoseHistory
 from remanent.treatment.taper import stop, taper
+from remanent.trial.extras import EDUCATION_YEARS, PREMORBID_IQ
 from remanent.trial.reference import reference
 from remanent.trial.spec import Arm, CohortSpec
 
@@ -31,6 +32,8 @@ class People:
         Days of the sessions of the index course, the last on day 0, one array per patient.
     start_day
         Day of the first record, [patient].
+    later_ect
+        Days of continuation ECT, one array per patient.
     doses
         What is planned to be taken over the whole follow-up, one history per patient.
     """
@@ -43,6 +46,7 @@ class People:
     ect_days: tuple[np.ndarray, ...]
     start_day: np.ndarray
     doses: tuple[DoseHistory, ...]
+    later_ect: tuple[np.ndarray, ...]
 
 
 def stream(spec: CohortSpec, name: str) -> np.random.Generator:
@@ -74,6 +78,7 @@ def draw_people(spec: CohortSpec) -> People:
         ect_days=ect_days,
         start_day=np.minimum(first - DAYS_BEFORE_FIRST_SESSION, baseline).astype(float),
         doses=doses,
+        later_ect=tuple(np.array(arms[int(a)].ect_days, float) for a in arm),
     )
 
 
@@ -117,8 +122,8 @@ def _demography(rng: np.random.Generator, spec: CohortSpec, participant: tuple[s
         "sex": deal(rng, {"F": spec.female_share, "M": 1 - spec.female_share}, n).tolist(),
         "site": deal(rng, sites, n).tolist(),
         "diagnosis": deal(rng, spec.diagnoses, n).tolist(),
-        "education_years": np.clip(np.round(rng.normal(13, 3, n)), 8, 21).astype(int).tolist(),
-        "premorbid_iq": np.clip(np.round(rng.normal(103, 13, n)), 70, 145).astype(int).tolist(),
+        "education_years": np.clip(np.round(rng.normal(*EDUCATION_YEARS, n)), 8, 21).astype(int).tolist(),
+        "premorbid_iq": np.clip(np.round(rng.normal(*PREMORBID_IQ, n)), 70, 145).astype(int).tolist(),
         "prs_mdd": np.round(rng.normal(0.3, 1.0, n), 2).tolist(),
     }
 

@@ -12,6 +12,7 @@ import yaml
 from remanent._errors import InputError
 from remanent.study.schema import DIAGNOSES
 from remanent.treatment.drugs import known
+from remanent.trial.extras import Extras, read_extras
 from remanent.trial.reference import MECHANISMS, reference, reference_params
 
 PLANS = ("continue", "taper", "stop", "none")
@@ -34,6 +35,8 @@ class Arm:
     plan
         ``continue``, ``taper`` (hyperbolic, from a day within `day`, over a number of weeks within `weeks`), ``stop`` (at once, on a day within `day`) or
         ``none`` (never a drug).
+    ect_days
+        Days of continuation ECT after the index course.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Arm:
     plan: str
     day: tuple[float, float] = (0.0, 0.0)
     weeks: tuple[float, float] = (12.0, 12.0)
+    ect_days: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class CohortSpec:
     seed: int
     mechanism: Mapping[str, float]
     params: Mapping[str, Any]
+    extras: Extras
     follow_up_days: int
     enrolment_days: int
     dropout_per_day: float
@@ -226,10 +231,11 @@ def _regimens(value: Any) -> tuple[Regimen, ...]:
 
 
 def _arms(value: Any) -> tuple[Arm, ...]:
-    expected = "a list of {name, share, plan[, day][, weeks]}"
+    expected = "a list of {name, share, plan[, day][, weeks][, ect_days]}"
     _need(isinstance(value, list) and bool(value) and all(isinstance(one, Mapping) for one in value), expected)
     for one in value:
-        _need({"name", "share", "plan"} <= set(one) <= {"name", "share", "plan", "day", "weeks"}, expected)
+        _need({"name", "share", "plan"} <= set(one) <= {"name", "share", "plan", "day", "weeks", "ect_days"}, expected)
+        _need(all(d >= 1 for d in _days(one.get("ect_days", []))), "given continuation ECT on days from 1 on")
         _need(one["plan"] in PLANS, f"made of plans out of {', '.join(PLANS)}")
         _need(
             "day" in one or one["plan"] in {"continue", "none"}, "given the days between which a taper or stop begins"
@@ -242,6 +248,7 @@ def _arms(value: Any) -> tuple[Arm, ...]:
             plan=one["plan"],
             day=_pair(1, 3650)(one.get("day", [1, 1])),
             weeks=_pair(1, 104)(one.get("weeks", [12, 12])),
+            ect_days=_days(one.get("ect_days", [])),
         )
         for one in value
     )
@@ -258,6 +265,7 @@ _RULES: Mapping[str, Callable[[Any], Any]] = {
     "seed": _integer(0, 2**63 - 1),
     "mechanism": _shares(lambda: dict.fromkeys(MECHANISMS)),
     "params": _params,
+    "extras": read_extras,
     "follow_up_days": _integer(1, 3650),
     "enrolment_days": _integer(0, 3649),
     "dropout_per_day": _probability,

@@ -2,11 +2,17 @@
 
 A second derivation: it shares neither the filter nor the closed-form transition.
 
+    df = -k_f (f - s - p P(t) + q b·u + talk) dt + sig_f dW       P: exposure beyond the start's, each class by its own multiple
+    ds = [(c + a A(t)) (f - s) - r g(s)] dt + sig_s dW           A: exposure, each class by its own multiple
+    g(s) = s - level   or, with a tipping point theta,   g(s) = s (s - theta) (s - 1)
+    dw = -w / tau_w dt + omega max(-dD, 0),   de = -e / tau_e dt
+    each session: f += share_f g_f,  s += share_s g_s,  e += share_e       shares of the index course, by placement; later sessions too
+
 Each step is a Strang splitting: drift over half a step (second-order Runge-Kutta), diffusion, drift over the other half; then the jumps of ECT. Mean and
 covariance are right to the order of (rate x step)²: 1e-5 at a quarter of a day, 2e-4 at a day (tested against the matrix exponential).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -15,20 +21,43 @@ from jaxtyping import Float
 from remanent.dynamics.model import Params
 
 Days = Float[np.ndarray, " step"]
-Lane = Float[np.ndarray, " lane"]  # a patient, or one simulated future of a patient
+Lane = Float[np.ndarray, "*lane"]  # a patient, or one simulated future of a patient
+Normals = Float[np.ndarray, "2 *lane"]
 Steps = Float[np.ndarray, "step lane"]
 Stress = Float[np.ndarray, "stressor step lane"]
 
 
 @dataclass(frozen=True)
 class Person:
-    """Random effects, [lane]: passive gain, gain of function and of structure over the index course, and the rates that a mechanism switches, c and a."""
+    """What differs between patients, [lane].
+
+    Attributes
+    ----------
+    p, g_f, g_s
+        Passive gain, gain of function and of structure over the index course.
+    c, a
+        The rates that a mechanism switches.
+    q
+        Sensitivity to stressors, as a multiple of the population's `b`; smaller with more reserve.
+    level
+        Level to which structure is pulled back, moved by polygenic score and diagnosis.
+    theta
+        Tipping point of the form with two basins; None: the linear form.
+    """
 
     p: Lane
     g_f: Lane
     g_s: Lane
     c: Lane
     a: Lane
+    q: Lane | float = 1.0
+    level: Lane | float = 0.0
+    theta: Lane | None = None
+
+    def of(self, lanes: np.ndarray) -> "Person":
+        """The same for chosen lanes, in their order."""
+        parts = {one.name: getattr(self, one.name) for one in fields(self)}
+        return Person(**{k: v[lanes] if isinstance(v, np.ndarray) else v for k, v in parts.items()})
 
 
 @dataclass(frozen=True)
@@ -48,7 +77,13 @@ class Forcing:
     start_day
         Before it nothing moves, [lane].
     held
-        Exposure at the start of the record: function 0 is the level under it, [lane].
+        Exposure at the start of the record, as `passive` counts it: function 0 is the level under it, [lane].
+    passive, active
+        Exposure as the passive and the active gain count it, each class by its own multiple, [step, lane]; None: all classes alike.
+    talk
+        What psychotherapy takes from function's target (negative: it helps), [step, lane].
+    ect_f, ect_s, ect_e
+        Share of the index course by what it does to f, s and e, [step, lane]; None: as `ect`.
     """
 
     days: Days
@@ -57,6 +92,18 @@ class Forcing:
     ect: Steps
     start_day: Lane
     held: Lane | float = 0.0
+    passive: Steps | None = None
+    active: Steps | None = None
+    talk: Steps | float = 0.0
+    ect_f: Steps | None = None
+    ect_s: Steps | None = None
+    ect_e: Steps | None = None
+
+    def sessions(self) -> tuple[Steps, Steps, Steps]:
+        """What ECT adds to f, s and e at each grid day, [step, lane], per unit of the patient's gain."""
+        shares = (self.ect if one is None else one for one in (self.ect_f, self.ect_s, self.ect_e))
+        f, s, e = (np.broadcast_to(one, self.exposure.shape) for one in shares)
+        return f, s, e
 
 
 @dataclass(frozen=True)
@@ -71,7 +118,7 @@ class State:
 
 @dataclass(frozen=True)
 class Course:
-    """The path of each lane at the grid days, [step, lane], and the cumulative hazard of relapse since day 0."""
+    """The path of each lane at the grid days, [step, lane], and the cumulative hazard of relapse since day 0; `hazard_of` gives that of another event."""
 
     days: Days
     f: Steps
@@ -87,32 +134,27 @@ class Course:
 
 
 def integrate(rng: np.random.Generator, params: Params, person: Person, forcing: Forcing, start: State) -> Course:
-    """One path per lane, from the state `start` on each lane's start day.
-
-    df = -k_f (f - s - p D + b·u) dt + sig_f dW,   ds = [(c + a D)(f - s) - r s] dt + sig_s dW,
-    dw = -w / tau_w dt + omega max(-dD, 0),   de = -e / tau_e dt,   f += g_f / n, s += g_s / n, e += 1 / n at each session.
-    """
+    """One path per lane, from the state `start` on each lane's start day; the equations stand at the head of this file."""
     steps, lanes = forcing.exposure.shape
     paths = np.empty((4, steps, lanes))
     f, s, w, e = (np.broadcast_to(x, lanes).astype(float) for x in (start.f, start.s, start.w, start.e))
-    ect = np.broadcast_to(forcing.ect, (steps, lanes))
-    input_ = person.p * (forcing.exposure - forcing.held) - np.tensordot(
-        _value(params.b)[: len(forcing.stress)], forcing.stress, axes=1
-    )
-    kappa = person.c + person.a * forcing.exposure
-    f, s, e = f + person.g_f * ect[0], s + person.g_s * ect[0], e + ect[0]
+    ect_f, ect_s, ect_e = forcing.sessions()
+    passive = forcing.exposure if forcing.passive is None else forcing.passive
+    active = forcing.exposure if forcing.active is None else forcing.active
+    strain = np.tensordot(_value(params.b)[: len(forcing.stress)], forcing.stress, axes=1)
+    input_ = person.p * (passive - forcing.held) - person.q * strain - forcing.talk
+    kappa = person.c + person.a * active
+    f, s, e = f + person.g_f * ect_f[0], s + person.g_s * ect_s[0], e + ect_e[0]
     paths[:, 0] = f, s, w, e
     for k in range(1, steps):
         h = np.where(forcing.days[k - 1] >= forcing.start_day - 1e-9, forcing.days[k] - forcing.days[k - 1], 0.0)
-        rates = _Rates(params, (kappa[k - 1] + kappa[k]) / 2, (input_[k - 1] + input_[k]) / 2)
-        f, s = rates.flow(f, s, h / 2)
-        z = rng.standard_normal((2, lanes)) * np.sqrt(h)
-        f, s = rates.flow(f + params.sig_f * z[0], s + params.sig_s * z[1], h / 2)
+        push = Push((kappa[k - 1] + kappa[k]) / 2, (input_[k - 1] + input_[k]) / 2)
+        f, s = advance(params, person, (f, s), push, h, rng.standard_normal((2, lanes)))
         lost = np.maximum(forcing.exposure[k - 1] - forcing.exposure[k], 0.0) * (h > 0)
         half = np.exp(-h / (2 * _value(params.tau_w)))
         w = (w * half + params.omega * lost) * half
-        e = e * np.exp(-h / params.tau_e) + ect[k]
-        f, s = f + person.g_f * ect[k], s + person.g_s * ect[k]
+        e = e * np.exp(-h / params.tau_e) + ect_e[k]
+        f, s = f + person.g_f * ect_f[k], s + person.g_s * ect_s[k]
         paths[:, k] = f, s, w, e
     f_path, s_path, w_path, e_path = paths
     return Course(forcing.days, f_path, s_path, w_path, e_path, cumulative_hazard(forcing.days, f_path, params))
@@ -120,38 +162,64 @@ def integrate(rng: np.random.Generator, params: Params, person: Person, forcing:
 
 def cumulative_hazard(days: Days, f: Steps, params: Params) -> Steps:
     """Integral of h0 exp(-eta_f f) from day 0 to each grid day, [step, lane], by the trapezoid rule; grid days before 0 count nothing."""
-    hazard = params.h0 * np.exp(-params.eta_f * f)
+    return hazard_of(days, f, (params.h0, params.eta_f))
+
+
+def hazard_of(days: Days, f: Steps, law: tuple[Any, Any]) -> Steps:
+    """Integral of h exp(-eta f) from day 0 on for any event's (h, eta), scalars or [lane]: relapse, or dropout that competes with it."""
+    hazard = law[0] * np.exp(-_value(law[1]) * f)
     pieces = np.diff(days)[:, None] * (hazard[1:] + hazard[:-1]) / 2 * (days[:-1, None] >= -1e-9)
     return np.concatenate([np.zeros((1, f.shape[1])), np.cumsum(pieces, axis=0)])
 
 
 def relapse_days(course: Course, exponential: Lane) -> Lane:
-    """Day on which the cumulative hazard passes each lane's unit exponential variate (inversion), [lane]; inf if not within the grid."""
-    passed = course.cumulative_hazard >= exponential
+    """Day of relapse of each lane by its unit exponential variate, [lane]; inf if not within the grid."""
+    return event_days(course.days, course.cumulative_hazard, exponential)
+
+
+def event_days(days: Days, cumulative: Steps, exponential: Lane | float) -> Lane:
+    """Day on which a cumulative hazard passes each lane's unit exponential variate (inversion), [lane]; inf if not within the grid."""
+    passed = cumulative >= exponential
     k = passed.argmax(axis=0)
     lane = np.arange(len(k))
-    before, after = course.cumulative_hazard[k - 1, lane], course.cumulative_hazard[k, lane]
-    share = (exponential - before) / np.where(after > before, after - before, 1.0)
-    day = course.days[k - 1] + share * (course.days[k] - course.days[k - 1])
+    before, after = cumulative[k - 1, lane], cumulative[k, lane]
+    needed = np.where(passed.any(axis=0), exponential - before, 0.0)
+    share = needed / np.where(after > before, after - before, 1.0)
+    day = days[k - 1] + share * (days[k] - days[k - 1])
     return np.where(passed.any(axis=0), day, np.inf)
 
 
 @dataclass(frozen=True)
-class _Rates:
-    """The drift with its input held over one step."""
+class Push:
+    """What drives a lane over one step: rate of consolidation and input to function's target, [lane]."""
 
-    params: Params
     kappa: Lane
     v: Lane
 
-    def flow(self, f: Lane, s: Lane, h: Lane) -> tuple[Lane, Lane]:
-        """Drift over `h` days: midpoint rule."""
-        df, ds = self._drift(f, s)
-        df, ds = self._drift(f + h / 2 * df, s + h / 2 * ds)
-        return f + h * df, s + h * ds
 
-    def _drift(self, f: Lane, s: Lane) -> tuple[Lane, Lane]:
-        return self.params.k_f * (s + self.v - f), self.kappa * (f - s) - self.params.r * s
+def advance(
+    params: Any, person: Person, x: tuple[Lane, Lane], push: Push, h: Lane | float, z: Normals
+) -> tuple[Lane, Lane]:
+    """(f, s) after `h` days: drift over half the step, diffusion by the standard normals `z`, drift over the other half.
+
+    `params` needs k_f, r, sig_f and sig_s, scalars or [lane].
+    """
+    f, s = _flow(params, person, x, push, h / 2)
+    root = np.sqrt(h)
+    return _flow(params, person, (f + params.sig_f * z[0] * root, s + params.sig_s * z[1] * root), push, h / 2)
+
+
+def _flow(params: Any, person: Person, x: tuple[Lane, Lane], push: Push, h: Lane | float) -> tuple[Lane, Lane]:
+    """Drift over `h` days: midpoint rule."""
+    f, s = x
+    df, ds = _drift(params, person, f, s, push)
+    df, ds = _drift(params, person, f + h / 2 * df, s + h / 2 * ds, push)
+    return f + h * df, s + h * ds
+
+
+def _drift(params: Any, person: Person, f: Lane, s: Lane, push: Push) -> tuple[Lane, Lane]:
+    pull = s - person.level if person.theta is None else s * (s - person.theta) * (s - 1.0)
+    return params.k_f * (s + push.v - f), push.kappa * (f - s) - params.r * pull
 
 
 def _value(parameter: Any) -> np.ndarray:

@@ -26,10 +26,11 @@ import numpy as np
 from remanent.dynamics.model import Params
 from remanent.treatment.exposure import DoseHistory
 from remanent.treatment.taper import stop, taper
-from remanent.trial.cohort import Cohort, held_exposure, total_exposure
+from remanent.trial.cohort import Cohort, held_exposure
+from remanent.trial.extras import acting
 from remanent.trial.people import stream
 from remanent.trial.reference import PER_INDICATOR, STRESSORS, indicators
-from remanent.trial.trajectory import Forcing, Person, State, integrate
+from remanent.trial.trajectory import Forcing, State, integrate
 from remanent.trial.tsv import NA, read_tsv
 
 HORIZONS = (28, 91, 182, 364)
@@ -150,21 +151,27 @@ def _roll_forward(cohort: Cohort, patients: np.ndarray, doses: list[DoseHistory]
     """Probability of relapse and mean function at each horizon, [horizon, patient], by the same random numbers for every plan."""
     n = cohort.spec.truth_paths
     ahead = np.arange(HORIZONS[-1] + 1.0)
-    exposure = np.column_stack(
-        [total_exposure(d, cohort.end_day[i] + ahead) for d, i in zip(doses, patients, strict=True)]
+    extras = cohort.spec.extras
+    given = [acting(d, cohort.end_day[i] + ahead, extras) for d, i in zip(doses, patients, strict=True)]
+    total, passive, active, talk = (
+        np.repeat(np.column_stack([getattr(one, name) for one in given]), n, axis=1)
+        for name in ("total", "passive", "active", "talk")
     )
     lanes = np.repeat(patients, n)
     now = [cohort.course.at(cohort.end_day[i], int(i)) for i in patients]
     start = State(*(np.repeat([getattr(x, name) for x in now], n) for name in "fswe"))
-    person = Person(*(getattr(cohort.person, name)[lanes] for name in ("p", "g_f", "g_s", "c", "a")))
+    person = cohort.person.of(lanes)
     stress = np.stack([cohort.stress.acting(cohort.end_day[i : i + 1])[:, 0, i] for i in patients], axis=1)
     forcing = Forcing(
         ahead,
-        np.repeat(exposure, n, axis=1),
+        total,
         np.repeat(stress, n, axis=1)[:, None],
         np.zeros((1, 1)),
         np.zeros(len(lanes)),
-        held_exposure(cohort.people)[lanes],
+        held_exposure(cohort.people, extras)[lanes],
+        passive,
+        active,
+        talk,
     )
     course = integrate(stream(cohort.spec, f"future {patients[0]}"), cohort.params, person, forcing, start)
     k = list(HORIZONS)

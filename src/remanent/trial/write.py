@@ -131,9 +131,9 @@ def _ect(cohort: Cohort) -> Columns:
     rng = stream(cohort.spec, "ect")
     usual = reference()["ect"]
     rows = []
-    for who, days, placement in zip(
-        cohort.people.participant, cohort.people.ect_days, cohort.people.placement, strict=True
-    ):
+    given = zip(cohort.people.ect_days, cohort.people.later_ect, cohort.end_day, strict=True)
+    sessions = [np.concatenate([index, later[later <= end]]) for index, later, end in given]
+    for who, days, placement in zip(cohort.people.participant, sessions, cohort.people.placement, strict=True):
         charge = np.clip(rng.normal(usual["charge_mC"], usual["sd_charge_mC"], len(days)), 50, 1000).round(-1)
         seizure = np.clip(rng.normal(usual["seizure_s"], usual["sd_seizure_s"], len(days)), 8, 120).round()
         width = usual["pulse_width_ms"][placement]
