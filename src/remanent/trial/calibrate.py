@@ -1,16 +1,16 @@
-"""Population parameters from published trials: simulated likelihood, adaptive importance sampling, a Gaussian posterior in the priors' own coordinates.
+"""Population parameters from published trials: simulated likelihood, a quadratic surface, a Gaussian posterior in the priors' own coordinates.
 
 Coordinates are those of dynamics/priors.py: standard normal a priori, x = centre + spread theta (log x where the prior is on the log). The likelihood of a
 trial is that of its published counts,
 
     p(counts | theta) = sum_k w_k prod_arm Binomial(relapsed_arm; n_arm, pi_arm,k(theta))
 
-with pi simulated (replay.py) at each node k of the trial's own effect. Its Monte Carlo error enters the weights, so it widens the posterior and does not hide.
-Draws come from the prior, then from Gaussians fitted to the weighted draws so far; all of them count, each weighted by prior x likelihood over the mixture it
-could have come from (deterministic mixture weights).
+with pi simulated (replay.py) at each node k of the trial's own effect. It is noisy, so no single evaluation is believed: the log likelihood is evaluated at
+draws from the prior and then around the best, and a quadratic is laid through all of them (synthetic likelihood and Laplace in one). Where the counts say
+nothing about a direction, the quadratic is flat there and the prior stays.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from scipy.special import logsumexp
-from scipy.stats import binom, multivariate_normal
+from scipy.stats import binom
 
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, table
-from remanent.trial.replay import Population, expected, node_weights, replay
+from remanent.trial.replay import FASTEST, Population, expected, node_weights, replay
 from remanent.trial.trials import SCALE, Trial, document, trials
 
 DYNAMIC = ("k_f", "r", "c_ratio", "a_ratio", "p", "sd_p", "mu_gs", "sd_gs", "sd_gf", "sig_f", "sig_s")
@@ -30,14 +30,15 @@ OWN = ("trial_sd", "later_ect")
 NAMES = (*DYNAMIC, *(f"{name}[{SCALE}]" for name in RATED), *OWN)
 LANES = 80
 AT_ONCE = 16
-LEAST_EFFECTIVE = 60.0
-BROADER = 1.5
-PRIOR_SHARE = 0.15
+BROADER = 1.3
+PRIOR_SHARE = 0.1
+TEMPERATURE = 6.0  # nats below the best at which a point counts 1/e
+RIDGE = (0.2, 6.0)  # noise variance of about 1.5 nats² over the prior variance of linear and of quadratic coefficients
 
 Theta = Float[np.ndarray, " param"]
 Draws = Float[np.ndarray, "draw param"]
 Job = tuple[np.ndarray, int, int]  # theta [draw, param], mechanism, seed
-Mapper = Callable[[Callable[[Job], np.ndarray], Sequence[Job]], Iterator[np.ndarray]]
+Mapper = Callable[[Callable[[Job], np.ndarray], Sequence[Job]], Iterable[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -55,26 +56,31 @@ class Coordinate:
 
 
 @dataclass(frozen=True)
-class Weighted:
-    """Weighted draws of theta under one mechanism; `log_evidence` is the log of the marginal likelihood of the fitted trials."""
+class Surface:
+    """Posterior of theta under one mechanism: prior times a quadratic log likelihood, hence Gaussian.
+
+    Attributes
+    ----------
+    mean, cov
+        Of theta, [param] and [param, param].
+    log_evidence
+        Log marginal likelihood of the fitted trials.
+    noise
+        Spread of the simulated log likelihood about the quadratic near its top (nats): Monte Carlo error and misfit together.
+    evaluations
+        Simulated log likelihoods it rests on.
+    """
 
     mechanism: str
-    theta: Draws
-    weight: np.ndarray
+    mean: Theta
+    cov: Float[np.ndarray, "param param"]
     log_evidence: float
-
-    @property
-    def effective(self) -> float:
-        """Effective number of draws."""
-        return float(1.0 / (self.weight**2).sum())
-
-    def moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and covariance of theta; the covariance is drawn towards the prior's where few draws carry it."""
-        return _moments(self.theta, self.weight)
+    noise: float
+    evaluations: int
 
     def resample(self, rng: np.random.Generator, count: int) -> Draws:
-        """Draws of equal weight."""
-        return self.theta[rng.choice(len(self.theta), count, p=self.weight)]
+        """Draws of theta."""
+        return self.mean + rng.standard_normal((count, len(self.mean))) @ np.linalg.cholesky(self.cov).T
 
 
 @cache
@@ -100,6 +106,7 @@ def population(theta: Draws, mechanism: int) -> Population:
     columns = theta.T[:, :, None, None]
     x = {name.split("[", 1)[0]: one.value(t) for (name, one), t in zip(coordinates().items(), columns, strict=True)}
     passive, active = (float(v) for v in SWITCHES[mechanism])
+    x |= {"k_f": np.minimum(x["k_f"], FASTEST), "r": np.minimum(x["r"], FASTEST)}
     c = x["r"] * x.pop("c_ratio")
     x |= {"a": active * c * x.pop("a_ratio"), "c": c, "p": passive * x["p"], "sd_p": passive * x["sd_p"]}
     return Population(**x)
@@ -123,57 +130,49 @@ def trial_log_likelihood(trial: Trial, q: Population, rng: np.random.Generator, 
     return np.asarray(logsumexp(per_node, b=node_weights(), axis=-1))
 
 
-def fit(mechanism: int, rounds: Sequence[int], seed: int, mapper: Mapper = map) -> Weighted:
-    """Posterior draws under one mechanism; `rounds` is the number of draws of each round, the first from the prior."""
+def fit(mechanism: int, rounds: Sequence[int], seed: int, mapper: Mapper = map) -> Surface:
+    """Posterior under one mechanism; `rounds` is the number of evaluations of each round, the first at draws from the prior."""
     size, rng = len(NAMES), np.random.default_rng([seed, mechanism])
-    prior = multivariate_normal(np.zeros(size), np.eye(size))
     theta, log_lik = np.empty((0, size)), np.empty(0)
-    proposals: list[tuple[int, Any]] = []
     for number, count in enumerate(rounds):
-        if number == 0:
-            fresh, law = rng.standard_normal((count, size)), prior
-        else:
-            mean, cov = _moments(theta, _weights(theta, log_lik, proposals, prior, LEAST_EFFECTIVE)[0])
-            law = multivariate_normal(mean, BROADER * cov)
-            from_prior = rng.random(count) < PRIOR_SHARE
-            fresh = np.where(from_prior[:, None], rng.standard_normal((count, size)), law.rvs(count, random_state=rng))
+        fresh = rng.standard_normal((count, size))
+        if number:
+            top = surface(mechanism, theta, log_lik)
+            near = top.mean + BROADER * (top.resample(rng, count) - top.mean)
+            fresh = np.where(rng.random((count, 1)) < PRIOR_SHARE, fresh, near)
         parts = np.array_split(fresh, max(1, count // AT_ONCE))
         jobs = [(part, mechanism, seed + 1_000_003 * number + k) for k, part in enumerate(parts)]
         log_lik = np.concatenate([log_lik, *mapper(log_likelihood, jobs)])
         theta = np.concatenate([theta, fresh])
-        proposals.append((count, law))
-    weight, log_evidence = _weights(theta, log_lik, proposals, prior, 0.0)
-    return Weighted(MECHANISMS[mechanism], theta, weight, log_evidence)
+    return surface(mechanism, theta, log_lik)
 
 
-def _weights(
-    theta: Draws, log_lik: np.ndarray, proposals: Sequence[tuple[int, Any]], prior: Any, least: float
-) -> tuple[np.ndarray, float]:
-    """Normalised deterministic-mixture weights and the log evidence; the likelihood is tempered until `least` draws are effective."""
-    log_prior, total = prior.logpdf(theta), sum(count for count, _ in proposals)
-    parts = [
-        np.log(count / total)
-        + (
-            law.logpdf(theta)
-            if k == 0
-            else np.logaddexp(np.log1p(-PRIOR_SHARE) + law.logpdf(theta), np.log(PRIOR_SHARE) + log_prior)
-        )
-        for k, (count, law) in enumerate(proposals)
-    ]
-    ratio = log_prior - logsumexp(parts, axis=0)
-    heat = 1.0
-    while True:
-        log_w = ratio + heat * log_lik
-        weight = np.exp(log_w - logsumexp(log_w))
-        if least <= 0 or 1 / (weight**2).sum() >= min(least, len(weight) / 4) or heat < 1e-3:
-            return weight, float(logsumexp(ratio + log_lik) - np.log(total))
-        heat *= 0.8
+def surface(mechanism: int, theta: Draws, log_lik: np.ndarray) -> Surface:
+    """Weighted ridge regression of the log likelihood on a + b theta - theta' H theta / 2, points near the top counting most; H is kept positive.
 
-
-def _moments(theta: Draws, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean = weight @ theta
-    centred = theta - mean
-    cov = (weight[:, None] * centred).T @ centred
-    effective = 1 / (weight**2).sum()
-    trust = effective / (effective + theta.shape[1])
-    return mean, trust * cov + (1 - trust) * np.diag(np.diag(cov) + 0.05)
+    With the standard normal prior the posterior is N(C b, C), C = (H + I)^-1, and log evidence = a + b' C b / 2 + log|C| / 2.
+    """
+    size = theta.shape[1]
+    upper = np.triu_indices(size)
+    x = np.concatenate([np.ones((len(theta), 1)), theta, theta[:, upper[0]] * theta[:, upper[1]]], axis=1)
+    weight = np.exp(np.maximum(log_lik - log_lik.max(), -60.0) / TEMPERATURE)
+    ridge = np.concatenate([[0.0], np.full(size, RIDGE[0]), np.full(len(upper[0]), RIDGE[1])])
+    wx = weight[:, None] * x
+    found = np.linalg.solve(wx.T @ x + np.diag(ridge + 1e-9), wx.T @ log_lik)
+    H = np.zeros((size, size))
+    H[upper] = -found[1 + size :]
+    H = H + H.T
+    values, vectors = np.linalg.eigh(H)
+    H = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    linear = found[1 : 1 + size]
+    cov = np.linalg.inv(H + np.eye(size))
+    mean = cov @ linear
+    residual = log_lik - x @ found
+    return Surface(
+        mechanism=MECHANISMS[mechanism],
+        mean=mean,
+        cov=cov,
+        log_evidence=float(found[0] + 0.5 * linear @ mean + 0.5 * np.linalg.slogdet(cov)[1]),
+        noise=float(np.sqrt((weight * residual**2).sum() / weight.sum())),
+        evaluations=len(theta),
+    )

@@ -22,6 +22,7 @@ from remanent.trial.trajectory import Person, Push, advance
 from remanent.trial.trials import SCALE, Arm, Trial, arm_exposure, document, visit_days
 
 STEP_DAYS = 3.5
+FASTEST = 0.3  # 1/day: faster rates are simulated at this one, which visits a week apart cannot tell from them
 NODES = 5
 CANDIDATES = (
     4  # people through ECT per patient that an arm needs: enough for a remission rate of a quarter without repeats
@@ -148,7 +149,7 @@ def _candidates(trial: Trial, q: Population, rng: np.random.Generator, lanes: in
     own_mean = q.mu + q.sd_mu * z[3]
     f, s = start_sd() * z[4], start_sd() * z[5]
     course = document()["defaults"]["course"]
-    push, n = Push(person.c, np.zeros(shape)), int(course["sessions"])
+    push, n = Push(np.minimum(person.c, FASTEST), np.zeros(shape)), int(course["sessions"])
     before = _score(q, f, own_mean, rng.standard_normal(shape))
     for k in range(n):
         f, s = f + person.g_f / n, s + person.g_s / n
@@ -187,7 +188,7 @@ def _follow(trial: Trial, arm: Arm, q: Population, group: _Group, rng: np.random
             scores.append(_score(q, f, group.own_mean, rng.standard_normal(shape)).ravel())
         if k < len(days) - 1:
             mean_dose = (dose[k] + dose[k + 1]) / 2
-            push = Push(person.c + person.a * mean_dose, person.p * mean_dose)
+            push = Push(np.minimum(person.c + person.a * mean_dose, FASTEST), person.p * mean_dose)
             f, s = advance(q, person, (f, s), push, STEP_DAYS, rng.standard_normal((2, *shape)))
     grid = np.repeat(np.array(visits)[:, None], f.size, axis=1)
     found = relapse_day(trial.rule, grid, np.stack(scores)).reshape(shape)
