@@ -105,6 +105,26 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("spec", type=Path, metavar="SPEC")
     simulate.add_argument("out", type=Path, metavar="OUT")
     _results_commands(commands)
+    trial = _command(
+        commands, "trial", _trial, "a virtual trial: policies side by side, and how many patients a question needs"
+    )
+    trial.add_argument(
+        "spec", metavar="SPEC", help="YAML or JSON file, or parallel_discontinuation, smart, stepped_taper"
+    )
+    trial.add_argument("out", type=Path, metavar="OUT")
+    trial.add_argument(
+        "--workers",
+        type=_at_least(1),
+        default=max(1, os.cpu_count() or 1),
+        help="processes that run replicates (default: all cores)",
+    )
+    trial.add_argument(
+        "--cluster",
+        default="",
+        metavar="ADDRESS",
+        help="Dask scheduler whose workers run replicates, e.g. tcp://node:8786",
+    )
+    trial.add_argument("--json", action="store_true", help="log one JSON object a line, on standard error")
     return parser
 
 
@@ -273,6 +293,13 @@ def _export(options: argparse.Namespace) -> int:
     from remanent.stages.results import export
 
     _say(export(options.out, options.folder, options.format, tuple(options.participant_label)))
+    return DONE
+
+
+def _trial(options: argparse.Namespace) -> int:
+    from remanent.stages.trial import run_trial
+
+    _say(run_trial(options.spec, options.out, workers=options.workers, cluster=options.cluster, log=_log(options)))
     return DONE
 
 

@@ -71,11 +71,19 @@ def posterior_ensemble(
     return Ensemble(posterior, kept, tuple(_real(t, len(weight)) for t in today), shares)
 
 
-def prior_ensemble(posterior: Posterior, grid: Grid, patients: int, draws: int, rng: np.random.Generator) -> Ensemble:
-    """Draws from the prior on the same doses and ECT, nothing having been observed."""
+def prior_ensemble(
+    posterior: Posterior,
+    grid: Grid,
+    patients: int,
+    draws: int,
+    rng: np.random.Generator,
+    prior: Posterior | None = None,
+) -> Ensemble:
+    """Draws from the prior on the same doses and ECT, nothing having been observed; `prior`: another than that of priors.yaml."""
     blind = unobserved(grid)
     size, every = posterior.layout.size, tuple(range(len(MECHANISMS)))
-    today = [draw_today(posterior.layout, rng.standard_normal((draws, size)), SWITCHES[m], blind, rng) for m in every]
+    theta = [rng.standard_normal((draws, size)) if prior is None else prior.fits[m].draw(rng, draws) for m in every]
+    today = [draw_today(posterior.layout, theta[m], SWITCHES[m], blind, rng) for m in every]
     weight = np.full((patients, len(MECHANISMS)), 1 / len(MECHANISMS))
     return Ensemble(posterior, every, tuple(_real(t, patients) for t in today), weight)
 

@@ -14,6 +14,7 @@ from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.infer import Posterior, fit, on_data
 from remanent.dynamics.leave_out import LeftOut, leave_out
 from remanent.dynamics.priors import MECHANISMS, layout
+from remanent.dynamics.reference import reference_on, reference_words
 from remanent.dynamics.sample import sampled
 from remanent.dynamics.states import States, posterior_states
 from remanent.dynamics.steps import Grid
@@ -77,7 +78,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything the group level found. `situation`, `advice` and `gone` (no longer at risk of a first relapse) by lane."""
+    """Everything the group level found. `situation`, `advice` and `gone` (no longer at risk of a first relapse) by lane.
+
+    `reference` names the reference prior where the study is too small to fit a population: its numbers are then a prior's, seen through these patients.
+    """
 
     panel: Panel
     design: Design
@@ -93,6 +97,7 @@ class Results:
     left_out: tuple[LeftOut, ...]
     added: tuple[Contribution, ...]
     seed: int
+    reference: str = ""
 
     @property
     def indicators(self) -> Indicators:
@@ -120,19 +125,21 @@ def analyse(
         return None
     timeline = build_timeline(panel, design)
     log("grid", patients=len(timeline.lanes), steps=int(timeline.steps.max()), indicators=len(design.indicators.names))
-    fitted = on_data(known[1], timeline.grid) if known else fit(layout(design), timeline.grid)
-    posterior = without_runaways(fitted, timeline.grid)
-    if how.inference == "nuts":
+    few = known is None and len(timeline.lanes) < comparing.settings()["cohort"]["patients"]["value"]
+    posterior = without_runaways(_population(timeline, known[1] if known else None, few=few), timeline.grid)
+    if how.inference == "nuts" and not few:
         posterior = sampled(posterior, timeline.grid, seed)
-    _log_fits(posterior, "population" if known else "fit", log)
+    _log_fits(posterior, "reference" if few else "population" if known else "fit", log)
     told = known[2] if known is not None and len(known) == 3 else None
     comparison = told or comparing.compare(posterior, timeline.grid, len(timeline.lanes), seed)
     log("compare", **{m: round(float(p), 4) for m, p in zip(MECHANISMS, comparison.cohort, strict=True)})
     outcome = forecast(panel, timeline, posterior, comparison, np.random.default_rng(seed))
+    outcome = _all_shown(outcome) if few else outcome
     lacks = _lacks(panel, comparison)
     table, standing = thresholds or shipped_thresholds(), standing or Standing()
     people = [panel.patients[i] for i in timeline.lanes]
-    unfit = () if posterior.converged else ("a fit did not converge, and no advice is given on it",)
+    unfit: tuple[str, ...] = () if posterior.converged else ("a fit did not converge, and no advice is given on it",)
+    unfit += (f"the forecast rests on {reference_words()}, and no advice is given on it",) if few else ()
     situation = tuple(
         replace(
             _situation(panel, timeline, outcome, lane, table),
@@ -161,6 +168,7 @@ def analyse(
         if told
         else contributions(posterior, timeline, outcome.dose["continue"], comparison.evidence_weight, DRAWS, seed),
         seed=seed,
+        reference=reference_words() if few else "",
     )
 
 
@@ -168,6 +176,20 @@ def _log_fits(posterior: Posterior, event: str, log: Callable[..., None]) -> Non
     for one in posterior.fits:
         by = "laplace" if one.sampling is None else "nuts"
         log(event, mechanism=one.mechanism, by=by, converged=one.converged, log_evidence=round(one.log_evidence, 3))
+
+
+def _population(timeline: TimeLine, known: Posterior | None, *, few: bool) -> Posterior:
+    """The population fitted before, the reference prior for a study too small to fit one, or a fit."""
+    if known is not None:
+        return on_data(known, timeline.grid)
+    wanted = layout(timeline.design)
+    return reference_on(wanted, timeline.grid) if few else fit(wanted, timeline.grid)
+
+
+def _all_shown(outcome: Outcome) -> Outcome:
+    """Every forecast of a patient under the reference prior is shown, and labelled as such."""
+    every = {name: np.ones_like(one) for name, one in outcome.informed.items()}
+    return replace(outcome, informed=every, remanence_informed=np.ones_like(outcome.remanence_informed))
 
 
 def without_runaways(posterior: Posterior, grid: Grid) -> Posterior:

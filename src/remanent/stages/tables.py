@@ -45,7 +45,8 @@ def _states_table(results: Results) -> Columns:
             results.timeline.grid.day[rows, lane].tolist(),
             *(v[rows, lane].tolist() for v in numbers),
         ]
-        basis = ["data" if informed[lane] else "prior"] * len(rows)
+        source = "reference" if results.reference else "data"
+        basis = [source if informed[lane] else "prior"] * len(rows)
         for column, part in zip(columns.values(), [*values, basis], strict=True):
             column.extend(part)
     return columns
@@ -92,7 +93,8 @@ def _basis(results: Results, informed: np.ndarray, values: np.ndarray) -> tuple[
     """Mask of the numbers that may be shown, [horizon, lane], and what each row rests on."""
     undefined = results.gone[None] | np.isnan(values)
     shown = informed[None] & ~undefined
-    words = np.where(undefined, "undefined", np.where(informed[None], "data", "prior"))
+    source = "reference" if results.reference else "data"
+    words = np.where(undefined, "undefined", np.where(informed[None], source, "prior"))
     return shown, words.T.ravel().tolist()
 
 

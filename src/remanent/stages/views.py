@@ -105,14 +105,18 @@ def fit_status(results: Results | None) -> show.FitStatus:
     sampled = [f.mechanism for f in results.posterior.fits if f.sampling is not None]
     by = f"; sampled by NUTS: {', '.join(sampled)}" if sampled else ""
     words = "; ".join(bad) or f"All four mechanisms converged (mode found, curvature checked{by})."
+    words = (
+        f"Nothing was fitted, the study being too small: {results.reference} stands in." if results.reference else words
+    )
     return show.FitStatus(results.posterior.converged, words)
 
 
 def _states(results: Results, lane: int) -> show.States:
     rows, x = report_rows(results, lane), results.states.smoothed
     seen = int((results.timeline.grid.observed[:, lane] > 0).sum())
+    population = results.reference or "the cohort's fit"
     words = (
-        f"{seen} observations of this patient and on the cohort's fit. "
+        f"{seen} observations of this patient and on {population}. "
         "Function and structure are latent and not validated against any outcome."
     )
     return show.States(
@@ -230,6 +234,8 @@ def _from_zero(curve: np.ndarray) -> np.ndarray:
 
 
 def _rests_on(results: Results) -> str:
+    if results.reference:
+        return f"{results.reference}, seen through this patient's own records: a prior's forecast, not one learnt from patients like this one."
     relapses, people = int(results.panel.relapsed.sum()), int(np.isfinite(results.panel.last_day).sum())
     return (
         f"{relapses} relapses among {people} patients of this study, on this patient's own records, and on the model's form; "

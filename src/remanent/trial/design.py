@@ -155,7 +155,7 @@ def _defaults() -> Mapping[str, Any]:
     return loaded
 
 
-class _Wrong(ValueError):
+class _WrongError(ValueError):
     """A value that cannot be: `path` below the field, and what is expected."""
 
     def __init__(self, path: str, expected: str) -> None:
@@ -166,7 +166,7 @@ class _Wrong(ValueError):
 def _at(where: str, name: str, value: Any, rule: Callable[[Any, str], Any]) -> Any:
     try:
         return rule(value, name)
-    except _Wrong as error:
+    except _WrongError as error:
         raise InputError(
             f"{error.path} cannot be used", where=where, why=f"It must be {error.expected}", do="Correct this field"
         ) from error
@@ -178,7 +178,7 @@ def _number(low: float, high: float, *, whole: bool = False) -> Callable[[Any, s
     def check(value: Any, path: str) -> Any:
         right = isinstance(value, int) if whole else isinstance(value, int | float)
         if not right or isinstance(value, bool) or not low <= value <= high:
-            raise _Wrong(path, f"{kind} from {low:g} to {high:g}, not {value!r}")
+            raise _WrongError(path, f"{kind} from {low:g} to {high:g}, not {value!r}")
         return int(value) if whole else float(value)
 
     return check
@@ -186,14 +186,14 @@ def _number(low: float, high: float, *, whole: bool = False) -> Callable[[Any, s
 
 def _word(value: Any, path: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise _Wrong(path, f"a name, not {value!r}")
+        raise _WrongError(path, f"a name, not {value!r}")
     return value.strip()
 
 
 def _one_of(*allowed: str) -> Callable[[Any, str], str]:
     def check(value: Any, path: str) -> str:
         if value not in allowed:
-            raise _Wrong(path, f"one of {', '.join(allowed)}, not {value!r}")
+            raise _WrongError(path, f"one of {', '.join(allowed)}, not {value!r}")
         return str(value)
 
     return check
@@ -204,7 +204,7 @@ def _list_of(
 ) -> Callable[[Any, str], tuple[Any, ...]]:
     def check(value: Any, path: str) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple) or not least <= len(value) <= most:
-            raise _Wrong(path, f"a list of {least} or more" if most >= 1000 else f"a list of {least} to {most}")
+            raise _WrongError(path, f"a list of {least} or more" if most >= 1000 else f"a list of {least} to {most}")
         return tuple(rule(one, f"{path}[{i}]") for i, one in enumerate(value))
 
     return check
@@ -212,26 +212,26 @@ def _list_of(
 
 def _record(value: Any, path: str, known: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise _Wrong(path, f"a mapping of {', '.join(known)}")
+        raise _WrongError(path, f"a mapping of {', '.join(known)}")
     for name in value:
         if name not in known:
-            raise _Wrong(f"{path}.{name}", f"one of {', '.join(known)}")
+            raise _WrongError(f"{path}.{name}", f"one of {', '.join(known)}")
     return {name: known[name](one, f"{path}.{name}") for name, one in value.items()}
 
 
 def _options(value: Any, path: str) -> tuple[tuple[float, float], ...]:
     if not isinstance(value, Mapping) or not value:
-        raise _Wrong(path, "a mapping from share of the full dose to probability")
+        raise _WrongError(path, "a mapping from share of the full dose to probability")
     share, chance = _number(0, 1), _number(0, 1)
     found = tuple((share(k, f"{path}.{k}"), chance(p, f"{path}.{k}")) for k, p in value.items())
     if abs(sum(p for _, p in found) - 1) > 1e-6:
-        raise _Wrong(path, "probabilities that add up to 1")
+        raise _WrongError(path, "probabilities that add up to 1")
     return found
 
 
 def _flag(value: Any, path: str) -> bool:
     if not isinstance(value, bool):
-        raise _Wrong(path, f"true or false, not {value!r}")
+        raise _WrongError(path, f"true or false, not {value!r}")
     return value
 
 
@@ -250,14 +250,14 @@ _STAGE: Mapping[str, Any] = {
 def _stage(value: Any, path: str) -> Stage:
     given = _record(value, path, _STAGE)
     if "day" not in given:
-        raise _Wrong(f"{path}.day", "given: the day from which the stage is asked")
+        raise _WrongError(f"{path}.day", "given: the day from which the stage is asked")
     return Stage(**given)
 
 
 def _policy(value: Any, path: str) -> Policy:
     given = _record(value, path, {"name": _word, "stages": _list_of(_stage, least=0, most=20)})
     if set(given) != {"name", "stages"}:
-        raise _Wrong(path, "given a name and stages (an empty list: never stop)")
+        raise _WrongError(path, "given a name and stages (an empty list: never stop)")
     return Policy(given["name"], given["stages"])
 
 
@@ -271,7 +271,7 @@ def _loss(value: Any, path: str) -> float:
 
 
 def _compare(value: Any, path: str) -> tuple[str, str] | None:
-    return None if value is None else _list_of(_word, 2, 2)(value, path)  # type: ignore[return-value]
+    return None if value is None else _list_of(_word, 2, 2)(value, path)
 
 
 def _power(value: Any, path: str) -> Power:
@@ -295,7 +295,7 @@ def _contrast(value: Any, path: str) -> Contrast | None:
     }
     found = {**_record(_defaults()["contrast"], path, rules), **_record(value, path, rules)}
     if len(set(found["mechanisms"])) == 1:
-        raise _Wrong(f"{path}.mechanisms", "two different mechanisms")
+        raise _WrongError(f"{path}.mechanisms", "two different mechanisms")
     return Contrast(**found)
 
 

@@ -1,9 +1,9 @@
 """Policies side by side: when to withdraw the drug, decided at visits from what is then known, on the same virtual people with the same luck.
 
-A policy is a list of stages; each moves the dose to a share of what was taken, in equal steps of effect over some weeks, when its day has come and its
-condition holds: a score at or below a limit at so many visits in a row, or `hold` (no relapse for half a year without drugs, the lower end of its 90 % interval by the
-filter) of at least a threshold. A stage that waits is asked again at every visit until its condition holds; one that does not is asked once, and may name a
-share for those in whom it fails. Several options with probabilities are a random assignment.
+A policy is a list of stages. Each moves the dose to a share of what was taken, in equal steps of effect over some weeks, when its day has come and its
+condition holds: a score at or below a limit at so many visits in a row, or a hold (no relapse for half a year without drugs, the lower end of its interval
+by the filter) of at least a threshold. A stage that waits is asked again at every visit until its condition holds; one that does not is asked once, and may
+name a share for those in whom it fails. Several options with probabilities are a random assignment.
 
     relapse: the first day on which the integral of h0 exp(-eta_f f) passes the patient's own exponential variate; then the full dose again
     loss = relapse_drug_months [relapse] + months of drug (in full doses) up to the end
@@ -156,6 +156,38 @@ def run(world: World, policy: Policy, protocol: Protocol) -> Outcome:
         months = months + doses.share * STEP_DAYS / DAYS_PER_MONTH
     loss = protocol.relapse_drug_months * np.isfinite(relapse) + months
     return Outcome(relapse, dropout, months, doses.scans, doses.withdrawn, loss)
+
+
+@dataclass(frozen=True)
+class Path:
+    """Patients who never stop: scores at the visits [visit, lane], states at them, and the day of relapse."""
+
+    visit_days: tuple[float, ...]
+    scores: np.ndarray
+    f: np.ndarray
+    s: np.ndarray
+    relapse_day: Lane
+
+    def at(self, day: float) -> tuple[Lane, Lane]:
+        """Function and structure at the last visit up to `day`."""
+        k = int(np.searchsorted(self.visit_days, day + 1e-9)) - 1
+        return self.f[k], self.s[k]
+
+
+def scores_and_states(world: World, protocol: Protocol) -> Path:
+    """What `run` shows of everybody on the full dose, by the same luck."""
+    truth, person, one = world.truth, world.person, np.ones(len(world.f))
+    push = Push(person.c + person.a * one, person.p * one)
+    f, s, at = world.f, world.s, 0
+    seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for k in range(len(world.z)):
+        while at < len(protocol.visit_days) and protocol.visit_days[at] <= k * STEP_DAYS:
+            seen.append((score(truth, world.own_mean, (f, 0.0 * f), world.rating[at]), f, s))
+            at += 1
+        f, s = advance(truth, person, (f, s), push, STEP_DAYS, world.z[k])
+    scores, states_f, states_s = (np.stack(part) for part in zip(*seen, strict=True))
+    relapse = run(world, Policy("never stop"), protocol).relapse_day
+    return Path(protocol.visit_days[: len(seen)], scores, states_f, states_s, relapse)
 
 
 def _visit(

@@ -74,11 +74,12 @@ def mechanism_curve(
 def answers(rng: np.random.Generator, truth: Truth, asked: Contrast) -> Answers:
     """What simulated patients show: a rating, a measure of function and one of structure on each day, [answer, lane]; nobody relapses or leaves."""
     last = max(*asked.scan_days, asked.taper_day)
-    plan = {"steps": int(np.ceil(last / STEP_DAYS)) + 1, "visits": 1, "stages": 1, "entry_at_most": None}
+    steps = int(np.ceil(last / STEP_DAYS)) + 1
+    plan = {"steps": steps, "visits": 1, "stages": 1, "entry_at_most": None}
     world = draw_world(rng, truth, LANES, plan)
     share, f, s, rows = np.ones(LANES), world.f, world.s, []
     days = sorted(asked.scan_days)
-    for k in range(plan["steps"]):
+    for k in range(steps):
         day = k * STEP_DAYS
         while days and days[0] <= day:
             rows += _looked_at(rng, world, f, s)

@@ -95,6 +95,25 @@ def replay(trial: Trial, population: Population, rng: np.random.Generator, lanes
 
     A trial that takes nobody in under these parameters gives arms in which everyone has relapsed: as far from the published counts as can be.
     """
+    followed, nobody = _everyone(trial, population, rng, lanes)
+    return tuple(ArmCourse(np.where(nobody, 0.0, one.relapse_day), one.dropout_day) for one, _ in followed)
+
+
+def replay_states(
+    trial: Trial, population: Population, rng: np.random.Generator, lanes: int
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each arm: days of relapse [draw, node, lane], days of the visits, and function at them [visit, draw, node, lane]."""
+    followed, _ = _everyone(trial, population, rng, lanes)
+    return [
+        (course.relapse_day, np.array(visit_days(arm.weeks)), seen)
+        for (course, seen), arm in zip(followed, trial.arms, strict=True)
+    ]
+
+
+def _everyone(
+    trial: Trial, population: Population, rng: np.random.Generator, lanes: int
+) -> tuple[list[tuple[ArmCourse, np.ndarray]], np.ndarray]:
+    """Every arm followed, and where nobody was let in."""
     pool, allowed = _candidates(trial, population, rng, lanes)
     rows, nobody = _enrol(allowed, lanes)
 
@@ -104,8 +123,7 @@ def replay(trial: Trial, population: Population, rng: np.random.Generator, lanes
     parts = {one.name: getattr(pool.person, one.name) for one in fields(Person)}
     person = Person(**{k: taken(v) if isinstance(v, np.ndarray) else v for k, v in parts.items()})
     group = _Group(person, taken(pool.f), taken(pool.s), taken(pool.own_mean))
-    courses = (_follow(trial, arm, population, group, rng) for arm in trial.arms)
-    return tuple(ArmCourse(np.where(nobody, 0.0, c.relapse_day), c.dropout_day) for c in courses)
+    return [_follow(trial, arm, population, group, rng) for arm in trial.arms], nobody
 
 
 def node_weights() -> np.ndarray:
@@ -172,7 +190,10 @@ def _enrol(allowed: np.ndarray, lanes: int) -> tuple[np.ndarray, np.ndarray]:
     return rows, np.asarray(~allowed.any(axis=-1, keepdims=True))
 
 
-def _follow(trial: Trial, arm: Arm, q: Population, group: _Group, rng: np.random.Generator) -> ArmCourse:
+def _follow(
+    trial: Trial, arm: Arm, q: Population, group: _Group, rng: np.random.Generator
+) -> tuple[ArmCourse, np.ndarray]:
+    """One arm, and function at its visits."""
     shape, person = group.f.shape, group.person
     days = np.arange(0.0, 7.0 * arm.weeks + STEP_DAYS, STEP_DAYS)
     dose = _doses(arm, days, shape[-1])
@@ -180,11 +201,12 @@ def _follow(trial: Trial, arm: Arm, q: Population, group: _Group, rng: np.random
     gain = q.later_ect / int(document()["defaults"]["course"]["sessions"])
     visits = visit_days(arm.weeks)
     at = {round(day / STEP_DAYS): day for day in visits}
-    f, s, scores = group.f, group.s, []
+    f, s, scores, seen = group.f, group.s, [], []
     for k in range(len(days)):
         if given[k]:
             f, s = f + gain * person.g_f, s + gain * person.g_s
         if k in at:
+            seen.append(f)
             scores.append(_score(q, f, group.own_mean, rng.standard_normal(shape)).ravel())
         if k < len(days) - 1:
             mean_dose = (dose[k] + dose[k + 1]) / 2
@@ -193,7 +215,7 @@ def _follow(trial: Trial, arm: Arm, q: Population, group: _Group, rng: np.random
     grid = np.repeat(np.array(visits)[:, None], f.size, axis=1)
     found = relapse_day(trial.rule, grid, np.stack(scores)).reshape(shape)
     left = rng.exponential(size=shape) / arm.dropout_rate if arm.dropout_rate > 0 else np.full(shape, np.inf)
-    return ArmCourse(found, left)
+    return ArmCourse(found, left), np.stack(seen)
 
 
 def _doses(arm: Arm, days: np.ndarray, lanes: int) -> np.ndarray:

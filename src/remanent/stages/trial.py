@@ -1,0 +1,207 @@
+"""`remanent trial`: a specification to tables, their sidecars and a page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student
+
+from remanent import __version__
+from remanent._errors import UsageError
+from remanent.report.trial_page import CurveView, PolicyView, TrialView, render_trial
+from remanent.stages import population
+from remanent.stages.workers import Workers
+from remanent.study.record.files import write_whole
+from remanent.trial.derivatives import write_json
+from remanent.trial.design import TrialSpec, read_trial
+from remanent.trial.experiment import Job, Known, Replicate, contrast_curve, reference_note, replicate
+from remanent.trial.policy import Outcome
+from remanent.trial.power import Curve, policy_curve
+from remanent.trial.tsv import write_tsv
+
+MEASURES: Mapping[str, tuple[str, Callable[[Outcome], np.ndarray]]] = {
+    "relapse": ("Share of patients seen to relapse within the follow-up.", lambda o: o.relapsed.astype(float)),
+    "drug_months": ("Months of drug, in full doses, up to the end of the follow-up.", lambda o: o.drug_months),
+    "scans": ("Scans made for decisions.", lambda o: o.scans),
+    "withdrawn": ("Share in whom all drugs were withdrawn.", lambda o: np.isfinite(o.withdrawn_day).astype(float)),
+    "loss": ("Loss in drug-months: a relapse counts as many as the specification says.", lambda o: o.loss),
+}
+SHARES = ("relapse", "withdrawn")
+
+
+def run_trial(spec_path: str, out: Path, *, workers: int, cluster: str, log: Callable[..., None]) -> str:
+    """Run every replicate, write OUT, say where it is.
+
+    Raises
+    ------
+    InputError
+        The specification or the fitted population cannot be used.
+    UsageError
+        OUT holds something else.
+    """
+    spec = read_trial(spec_path)
+    known = None if spec.population == "reference" else population.load(Path(spec.population))
+    _check_out(out)
+    found = []
+    for one in _everywhere(spec, known, workers, cluster):
+        log("replicate", number=one.number, mechanism=one.mechanism)
+        found.append(one)
+    curves = {"policies": _policy_curve(spec, found)}
+    contrast = contrast_curve(spec, known)
+    curves |= {"mechanisms": contrast} if contrast else {}
+    _write(out, spec, found, curves, known)
+    return f"{spec.patients} virtual patients x {len(spec.policies)} policies x {spec.replicates} replicates. Page: {out / 'trial.html'}"
+
+
+def _everywhere(spec: TrialSpec, known: Known, workers: int, cluster: str) -> Sequence[Replicate]:
+    """Every replicate in order; the same numbers on this machine and on a cluster."""
+    jobs = [Job(spec, known, k) for k in range(spec.replicates)]
+    if not cluster:
+        with Workers(min(workers, len(jobs))) as pool:
+            return list(pool.map(replicate, jobs))
+    try:
+        from distributed import Client
+    except ImportError as error:
+        do = "Install the extra: pip install remanent[cluster]"
+        raise UsageError("--cluster needs the package distributed", do=do) from error
+    with Client(cluster) as client:
+        return list(client.gather(client.map(replicate, jobs, pure=False)))
+
+
+def _check_out(out: Path) -> None:
+    mine = {"dataset_description.json", "trial.html"}
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not mine <= {p.name for p in out.iterdir()})):
+        raise UsageError(
+            "holds something else", where=str(out), why="Results are never mixed", do="Give a new or empty folder."
+        )
+
+
+def interval(per_replicate: np.ndarray, within: float, *, share: bool) -> tuple[float, float, float]:
+    """Mean and 90 % interval for another replicate: spread between replicates (what is not known of patients), or within the only one."""
+    n, mean = len(per_replicate), float(per_replicate.mean())
+    half = (
+        1.645 * within if n == 1 else float(student.ppf(0.95, n - 1) * per_replicate.std(ddof=1) * np.sqrt(1 + 1 / n))
+    )
+    low, high = mean - half, mean + half
+    return (mean, max(0.0, low), min(1.0, high)) if share else (mean, low, high)
+
+
+def _summaries(spec: TrialSpec, found: Sequence[Replicate]) -> list[dict[str, Any]]:
+    """One row per policy: every measure and the regret."""
+    rows = []
+    for policy in spec.policies:
+        row: dict[str, Any] = {"policy": policy.name, "patients": spec.patients, "replicates": len(found)}
+        values = {
+            name: [measure(one.outcomes[policy.name]) for one in found] for name, (_, measure) in MEASURES.items()
+        }
+        values["regret"] = [one.regret[policy.name] for one in found]
+        for name, parts in values.items():
+            within = float(np.std(parts[0]) / np.sqrt(spec.patients))
+            found_here = interval(np.array([part.mean() for part in parts]), within, share=name in SHARES)
+            row |= dict(zip((f"{name}_mean", f"{name}_lower", f"{name}_upper"), found_here, strict=True))
+        rows.append(row)
+    return rows
+
+
+def _differences(spec: TrialSpec, found: Sequence[Replicate]) -> list[dict[str, Any]]:
+    """One row per policy and measure: difference from the first policy on the same patients with the same luck."""
+    first, rows = spec.policies[0].name, []
+    for policy in spec.policies[1:]:
+        for name, (_, measure) in MEASURES.items():
+            parts = [measure(one.outcomes[policy.name]) - measure(one.outcomes[first]) for one in found]
+            within = float(np.std(parts[0]) / np.sqrt(spec.patients))
+            mean, low, high = interval(np.array([part.mean() for part in parts]), within, share=False)
+            rows.append(
+                {"policy": policy.name, "against": first, "measure": name, "mean": mean, "lower": low, "upper": high}
+            )
+    return rows
+
+
+def _policy_curve(spec: TrialSpec, found: Sequence[Replicate]) -> Curve:
+    a, b = (np.concatenate([one.outcomes[name].relapsed for one in found]).astype(float) for name in spec.compare)
+    return policy_curve(np.random.default_rng([spec.seed, 6]), (a, b), spec.power)
+
+
+def _write(out: Path, spec: TrialSpec, found: Sequence[Replicate], curves: Mapping[str, Curve], known: Known) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    summaries, differences = _summaries(spec, found), _differences(spec, found)
+    per_replicate = [
+        {
+            "replicate": one.number,
+            "mechanism": one.mechanism,
+            "policy": name,
+            "relapse": float(o.relapsed.mean()),
+            "drug_months": float(o.drug_months.mean()),
+            "regret": float(one.regret[name].mean()),
+        }
+        for one in found
+        for name, o in one.outcomes.items()
+    ]
+    power = [
+        {"question": name, "patients": n, "probability": m, "lower": low, "upper": high}
+        for name, curve in curves.items()
+        for n, m, low, high in zip(curve.patients, curve.mean, curve.lower, curve.upper, strict=True)
+    ]
+    tables = {"policies": summaries, "differences": differences, "replicates": per_replicate, "power": power}
+    for name, rows in tables.items():
+        if rows:
+            write_tsv(out / f"{name}.tsv", {key: [row[key] for row in rows] for key in rows[0]})
+            write_json(out / f"{name}.json", {key: {"Description": _describe(key)} for key in rows[0]})
+    source = reference_note() if known is None else f"the population fitted in {Path(spec.population).name}"
+    view = TrialView(
+        title=f"Virtual trial: {len(spec.policies)} policies",
+        source=source,
+        patients=spec.patients,
+        replicates=spec.replicates,
+        follow_up_days=spec.follow_up_days,
+        relapse_drug_months=spec.relapse_drug_months,
+        policies=tuple(PolicyView(**{k: row[k] for k in PolicyView.__annotations__}) for row in summaries),
+        differences=tuple(differences),
+        compare=spec.compare,
+        curves=tuple(CurveView(name, c.patients, c.mean, c.lower, c.upper) for name, c in curves.items()),
+        contrast=spec.contrast.mechanisms if spec.contrast else None,
+    )
+    write_whole(out / "trial.html", render_trial(view).encode())
+    write_json(
+        out / "dataset_description.json",
+        {
+            "Name": "Remanent virtual trial",
+            "BIDSVersion": "1.10.0",
+            "DatasetType": "derivative",
+            "GeneratedBy": [
+                {"Name": "Remanent", "Version": __version__, "Description": "Research use only. Nobody in it exists."}
+            ],
+            "Remanent": {"Seed": spec.seed, "Replicates": spec.replicates, "Population": source},
+        },
+    )
+
+
+def _describe(key: str) -> str:
+    base, _, part = key.rpartition("_")
+    ends = {
+        "mean": "mean over replicates",
+        "lower": "lower end of the 90 % interval",
+        "upper": "upper end of the 90 % interval",
+    }
+    if part in ends and base in (*MEASURES, "regret"):
+        words = MEASURES[base][0] if base in MEASURES else _COLUMNS["regret"]
+        return f"{words} {ends[part].capitalize()}."
+    return _COLUMNS.get(key) or MEASURES[key][0]
+
+
+_COLUMNS = {
+    "policy": "Policy, as the specification names it.",
+    "patients": "Virtual patients per replicate; in power.tsv, patients per arm or in all.",
+    "replicates": "Draws of the population.",
+    "replicate": "Number of the replicate.",
+    "mechanism": "Mechanism that was true in the replicate.",
+    "against": "The policy it is compared with, on the same patients with the same luck.",
+    "measure": "What is compared.",
+    "mean": "Mean difference.",
+    "lower": "Lower end of the 90 % interval.",
+    "upper": "Upper end of the 90 % interval.",
+    "question": "policies: to tell the relapse proportions of two policies apart; mechanisms: to decide between two mechanisms.",
+    "probability": "Probability that the question is answered.",
+    "regret": "Loss beyond that of an oracle that knows parameters, random effects and state on day 0 (drug-months).",
+}

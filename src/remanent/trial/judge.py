@@ -1,0 +1,100 @@
+"""What the filter would say of virtual patients on a decision day: the lower end of the interval of hold, as the advice rule looks at it.
+
+The patients' records (ratings at every visit so far, ECT, doses, and a scan on each decision day) become a panel like any study's; from there on everything is
+the engine: time lines, filter, forecast under a stop.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from remanent.dynamics.design import Design, choose_design
+from remanent.dynamics.grid import build_timeline, look_ahead, medication_of
+from remanent.dynamics.infer import Posterior
+from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
+from remanent.relapse.predict import EDGES_DAYS, posterior_ensemble, relapse_probability, roll
+from remanent.study.panel import ABOUT_PEOPLE, Doses, Long, Panel
+from remanent.treatment.drugs import require
+from remanent.trial.world import GAP_DAYS, SESSIONS
+
+DRUG = "sertraline"  # one at its usual full dose: exposure 1, as in the virtual patients
+DRAWS = 24
+HOLD_DAYS = 182.0
+
+
+@dataclass(frozen=True)
+class Records:
+    """What was seen of patients on unchanged doses, [visit or scan, lane]; scores in points of `instrument`, scans in each feature's own unit."""
+
+    instrument: str
+    rated_days: np.ndarray
+    scores: np.ndarray
+    scan_days: np.ndarray
+    features: tuple[str, ...]
+    scans: np.ndarray  # [feature, scan, lane]
+    relapse_day: np.ndarray
+
+
+def panel_of(records: Records, today: float, lanes: np.ndarray) -> Panel:
+    """The records up to `today` of chosen patients, none of whom has relapsed."""
+    n = len(lanes)
+    rated, scanned = records.rated_days <= today, records.scan_days <= today
+    empty = Long((), *(np.empty(0, t) for t in (int, float, int, float, float)))
+    sessions = np.arange(1 - SESSIONS, 1) * GAP_DAYS
+    full = float(require(DRUG).full_dose.value)
+    return Panel(
+        patients=tuple(f"sub-{k}" for k in lanes),
+        diagnosis=(None,) * n,
+        symptoms=_long((records.instrument,), records.rated_days[rated], records.scores[None, rated][:, :, lanes]),
+        features=_long(records.features, records.scan_days[scanned], records.scans[:, scanned][:, :, lanes]),
+        labs=empty,
+        sleep=empty,
+        ema=empty,
+        ema_means=empty,
+        doses=Doses(np.arange(n), np.full(n, DRUG, object), np.full(n, full), np.zeros(n), np.full(n, np.inf)),
+        ect_patient=np.repeat(np.arange(n), SESSIONS),
+        ect_day=np.tile(sessions, n),
+        ect_placement=np.full(n * SESSIONS, None, object),
+        first_day=np.full(n, sessions[0] - 2.0),
+        last_day=np.full(n, today),
+        risk_end_day=np.full(n, today),
+        relapsed=np.zeros(n, bool),
+        dropped_out=np.zeros(n, bool),
+        people={name: np.full(n, np.nan) for name in ABOUT_PEOPLE},
+    )
+
+
+def _long(names: tuple[str, ...], days: np.ndarray, values: np.ndarray) -> Long:
+    """Values [name, day, patient] as sorted rows: by patient, day, name."""
+    k, d, n = values.shape
+    value = values.transpose(2, 1, 0).ravel()
+    patient, day = np.repeat(np.arange(n), d * k), np.tile(np.repeat(days, k), n)
+    return Long(names, patient, day, np.tile(np.arange(k), d * n), value, np.full(value.size, np.nan))
+
+
+def design_of(records: Records) -> Design:
+    """The design of the virtual study itself, for a prior that belongs to none."""
+    lanes = np.arange(records.scores.shape[1])
+    return choose_design(panel_of(records, float(records.rated_days[-1]), lanes))
+
+
+def holds(
+    records: Records, known: tuple[Design, Posterior], weight: np.ndarray, days: tuple[float, ...], seed: int
+) -> dict[float, np.ndarray]:
+    """Lower end of the 90 % interval of hold of every patient at each decision day, [lane]; 0 for those who have relapsed by then."""
+    design, posterior = known
+    found = {}
+    for day in days:
+        lanes = np.flatnonzero(records.relapse_day > day)
+        lower = np.zeros(len(records.relapse_day))
+        if lanes.size:
+            panel = panel_of(records, day, lanes)
+            timeline = build_timeline(panel, design)
+            weights = np.repeat(weight[None], len(lanes), 0)
+            ensemble = posterior_ensemble(posterior, timeline.grid, weights, DRAWS, np.random.default_rng(seed))
+            given = [medication_of(panel, i) for i in range(len(lanes))]
+            dose = planned_exposure(STANDARD_PLANS["stop"], given, timeline.today, EDGES_DAYS)
+            relapse = relapse_probability(ensemble, roll(ensemble, look_ahead(timeline, dose, EDGES_DAYS)))
+            lower[lanes] = 1 - relapse.upper[int(np.searchsorted(EDGES_DAYS[1:], HOLD_DAYS))]
+        found[day] = lower
+    return found

@@ -1,0 +1,27 @@
+"""A study of one patient: the reference prior stands in for a fit, everything says so, and no advice rests on it."""
+
+from pathlib import Path
+
+from small import records, write_small
+
+from remanent.cli import main
+
+
+def test_one_patient_gets_a_labelled_prior_forecast_and_no_advice(tmp_path: Path) -> None:
+    study = write_small(
+        tmp_path / "study",
+        n_patients=1,
+        derivatives=False,
+        scan_days=[],
+        arms=[{"name": "a", "share": 1.0, "plan": "continue"}],
+        params={"h0": 0.0},
+    )
+    out = tmp_path / "out"
+    assert main(["run", str(study), str(out), "--workers", "1"]) in {0, 3}
+    forecasts = records(out / "forecasts.tsv")
+    assert {row["basis"] for row in forecasts} == {"reference"}
+    assert all(0 <= float(row["relapse_mean"]) <= 1 for row in forecasts)
+    assert [row["advice"] for row in records(out / "plans.tsv")] == ["not_enough_data"]
+    page = (out / "sub-001.html").read_text()
+    assert "the reference prior, made on" in page
+    assert "converged (mode found" not in page

@@ -1,0 +1,186 @@
+"""Policies on virtual patients: bookkeeping by hand, the hazard against its closed form, power against the normal approximation."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal, norm
+
+from remanent._errors import InputError
+from remanent.trial.design import Power, designs, read_trial, trial_spec
+from remanent.trial.policy import (
+    DAYS_PER_MONTH,
+    Outcome,
+    Policy,
+    Protocol,
+    Stage,
+    oracle,
+    regret,
+    run,
+    scores_and_states,
+)
+from remanent.trial.power import _divergence, _log_density, policy_curve
+from remanent.trial.world import STEP_DAYS, Scale, Truth, World, draw_world
+
+SCALE = Scale(mu=35.0, sd_mu=5.0, l_f=-25.0, l_w=37.5, sigma=4.0, highest=75.0)
+TRUTH = Truth(k_f=0.07, r=0.011, c=0.005, a=0.01, p=0.5, sd_p=0.2, mu_gs=0.4, sd_gs=0.15, sd_gf=0.3, sig_f=0.05, sig_s=0.015,
+              omega=0.1, tau_w=10.0, h0=0.01, eta_f=2.0, scale=SCALE)  # fmt: skip
+VISITS = tuple(28.0 * k for k in range(14))
+
+
+def world(truth: Truth = TRUTH, n: int = 400, days: float = 364.0, entry: float | None = None) -> World:
+    plan = {"steps": int(days / STEP_DAYS), "visits": len(VISITS), "stages": 3, "entry_at_most": entry}
+    return draw_world(np.random.default_rng(2), truth, n, plan)
+
+
+def protocol(**changes: object) -> Protocol:
+    return replace(Protocol(364.0, VISITS, 0.0, 12.0), **changes)
+
+
+def test_never_stop_takes_the_drug_all_the_time() -> None:
+    got = run(world(), Policy("never stop"), protocol())
+    np.testing.assert_allclose(got.drug_months, 364 / DAYS_PER_MONTH)
+    assert np.isinf(got.withdrawn_day).all()
+    assert not got.scans.any()
+
+
+def test_a_fixed_stop_is_half_the_taper_and_nothing_after() -> None:
+    quiet = replace(TRUTH, h0=0.0)
+    got = run(world(quiet), Policy("stop", (Stage(day=112.0, weeks=8.0),)), protocol())
+    np.testing.assert_allclose(got.drug_months, (112 + 28) / DAYS_PER_MONTH, atol=STEP_DAYS / DAYS_PER_MONTH)
+    assert (got.withdrawn_day == 112.0).all()
+
+
+def test_relapse_is_exponential_where_the_hazard_is_constant_and_puts_the_drug_back() -> None:
+    flat = replace(TRUTH, eta_f=0.0, h0=0.005)
+    people = world(flat, n=2000)
+    got = run(people, Policy("stop", (Stage(day=28.0, weeks=0.0),)), protocol())
+    within = people.fate[0] / 0.005 <= 364.0
+    np.testing.assert_array_equal(np.isfinite(got.relapse_day), within)
+    assert np.abs(got.relapse_day - people.fate[0] / 0.005)[within].max() <= STEP_DAYS
+    late = within & (got.relapse_day > 40) & (got.relapse_day < 300)
+    np.testing.assert_allclose(got.drug_months[late], (28 + 364 - got.relapse_day[late]) / DAYS_PER_MONTH, atol=0.3)
+    np.testing.assert_allclose(got.loss, 12.0 * within + got.drug_months)
+
+
+def test_policies_share_their_luck() -> None:
+    people = world()
+    never, late = (run(people, p, protocol()) for p in (Policy("a"), Policy("b", (Stage(day=336.0),))))
+    same = never.relapse_day <= 336.0
+    np.testing.assert_array_equal(never.relapse_day[same], late.relapse_day[same])
+
+
+def test_a_row_of_good_visits_is_asked_for() -> None:
+    people = world(replace(TRUTH, h0=0.0), n=300)
+    stage = Stage(day=84.0, wait=True, score_at_most=9.0, visits=3)
+    got = run(people, Policy("by symptoms", (stage,)), protocol())
+    seen = scores_and_states(people, protocol()).scores <= 9.0
+    expected = np.full(300, np.inf)
+    for i in range(300):
+        rows = [k for k in range(2, len(VISITS)) if seen[k - 2 : k + 1, i].all() and VISITS[k] >= 84.0]
+        if rows:
+            expected[i] = VISITS[rows[0]]
+    np.testing.assert_array_equal(got.withdrawn_day, expected)
+    assert np.isfinite(expected).any()
+
+
+def test_the_biomarker_decides_on_its_days_and_its_scans_are_counted() -> None:
+    people = world(replace(TRUTH, h0=0.0), n=4)
+    holds = {84.0: np.array([0.9, 0.1, 0.1, 0.5]), 168.0: np.array([0.0, 0.9, 0.2, 0.7])}
+    policy = Policy("by hold", (Stage(day=84.0, wait=True, hold_at_least=0.6),))
+    got = run(people, policy, protocol(holds=holds))
+    np.testing.assert_array_equal(got.withdrawn_day, [84.0, 168.0, np.inf, 168.0])
+    np.testing.assert_array_equal(got.scans, [1, 2, 2, 2])
+
+
+def test_random_assignment_meets_its_probabilities_and_failures_go_back() -> None:
+    people = world(replace(TRUTH, h0=0.0), n=3000)
+    half = Policy("half", (Stage(day=28.0, weeks=0.0, options=((0.5, 0.3), (1.0, 0.7))),))
+    got = run(people, half, protocol())
+    on_half = got.drug_months < 364 / DAYS_PER_MONTH - 1
+    assert on_half.mean() == pytest.approx(0.3, abs=0.03)
+    back = Policy(
+        "back",
+        (
+            Stage(day=28.0, weeks=0.0, options=((0.5, 1.0),)),
+            Stage(day=84.0, weeks=0.0, score_at_most=0.0, otherwise=1.0),
+        ),
+    )
+    returned = run(people, back, protocol())
+    usual = np.median(returned.drug_months)
+    assert usual == pytest.approx((364 - 28) / DAYS_PER_MONTH, abs=0.2)
+
+
+def test_the_oracle_is_hardly_beaten_on_average() -> None:
+    people, shared = world(n=800), protocol()
+    candidates = [Policy("never"), Policy("now", (Stage(day=28.0),)), Policy("later", (Stage(day=182.0),))]
+    outcomes = {p.name: run(people, p, shared) for p in candidates}
+    choice = oracle(np.random.default_rng(5), people, candidates, shared)
+    lost = regret(outcomes, choice, [p.name for p in candidates])
+    for values in lost.values():
+        assert values.mean() > -2 * values.std() / np.sqrt(800)
+    assert len(set(choice.tolist())) > 1
+
+
+def test_entry_lets_in_only_low_scores_and_says_when_nobody_is() -> None:
+    everybody, remitters = world(n=300), world(n=300, entry=8.0)
+    assert remitters.f.mean() > everybody.f.mean()
+    with pytest.raises(InputError, match=r"entry\.at_most"):
+        world(replace(TRUTH, scale=replace(SCALE, l_f=0.0)), entry=1.0)
+
+
+def test_power_against_the_normal_approximation() -> None:
+    rng = np.random.default_rng(0)
+    a, b = (rng.random(200_000) < p for p in (0.5, 0.35))
+    curve = policy_curve(rng, (a.astype(float), b.astype(float)), Power((50, 200), 0.05, 3000))
+    for n, found in zip(curve.patients, curve.mean, strict=True):
+        spread = np.sqrt((0.25 + 0.35 * 0.65) / n)
+        assert found == pytest.approx(norm.cdf(0.15 / spread - 1.96), abs=0.04)
+    assert all(low <= m <= high for low, m, high in zip(curve.lower, curve.mean, curve.upper, strict=True))
+
+
+def test_densities_and_divergence_against_scipy() -> None:
+    rng = np.random.default_rng(1)
+    A, B = rng.standard_normal((2, 3, 3))
+    C, D = A @ A.T + np.eye(3), B @ B.T + np.eye(3)
+    x = multivariate_normal(np.ones(3), C).rvs(200_000, random_state=rng).T
+    p, q = (np.ones(3), C), (np.zeros(3), D)
+    np.testing.assert_allclose(_log_density(x[:, :5], p), multivariate_normal.logpdf(x[:, :5].T, *p))
+    assert _divergence(p, q) == pytest.approx((_log_density(x, p) - _log_density(x, q)).mean(), rel=0.02)
+    assert _divergence(p, p) == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"polices": []}, "polices"),
+        ({"policies": [{"name": "x", "stages": [{"day": 900}]}]}, r"policies\[0\].stages\[0\].day"),
+        ({"policies": [{"name": "x", "stages": [{"day": 9, "options": {"0.5": 1.0}}]}]}, r"policies\[0\].stages\[0\].options"),
+        ({"policies": [{"name": "x", "stages": [{"day": 9, "options": {0.5: 0.2}}]}]}, r"policies\[0\].stages\[0\].options"),
+        ({"policies": [{"name": "x", "stages": [{"day": 9, "hold_at_least": 1.5}]}]}, r"policies\[0\].stages\[0\].hold_at_least"),
+        ({"power": {"alpha": 2}}, r"power\.alpha"),
+        ({"patients": 3}, "patients"),
+        ({"compare": ["never stop", "nosuch"]}, "compare"),
+        ({"contrast": {"mechanisms": ["passive", "magic"]}}, r"contrast\.mechanisms\[1\]"),
+        ({"loss": {"relapse_drug_months": -1}}, r"loss\.relapse_drug_months"),
+    ],
+)  # fmt: skip
+def test_impossible_specifications_are_refused_with_the_path(changes: dict, path: str) -> None:
+    with pytest.raises(InputError, match=path):
+        trial_spec(changes)
+
+
+def test_ready_made_designs_are_read_and_run() -> None:
+    assert set(designs()) == {"parallel_discontinuation", "smart", "stepped_taper"}
+    for name in designs():
+        spec = read_trial(name)
+        steps = int(np.ceil(spec.follow_up_days / STEP_DAYS))
+        plan = {"steps": steps, "visits": len(spec.visit_days), "stages": 4, "entry_at_most": None}
+        people = draw_world(np.random.default_rng(0), TRUTH, 60, plan)
+        for policy in spec.policies:
+            assert isinstance(run(people, policy, spec.protocol({})), Outcome)
+
+
+def test_a_missing_file_names_the_designs() -> None:
+    with pytest.raises(InputError, match="stepped_taper"):
+        read_trial("nosuch.yaml")

@@ -1,0 +1,171 @@
+"""Published trials as data, and their replay: counts against the published figures, arms against what must hold of them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import binom, multivariate_normal
+
+from remanent.trial import calibrate
+from remanent.trial.replay import STEP_DAYS, ArmCourse, Population, expected, node_weights, replay
+from remanent.trial.trials import document, trials, visit_days, wilson
+
+DOCS = Path(__file__).parents[2] / "docs"
+USUAL = {
+    "k_f": 0.07, "r": 0.011, "c": 0.005, "a": 0.01, "p": 0.2, "sd_p": 0.3, "mu_gs": 0.45, "sd_gs": 0.2, "sd_gf": 0.3, "sig_f": 0.05,
+    "sig_s": 0.015, "mu": 0.95, "sd_mu": 0.15, "l_f": -0.8, "sigma": 0.12, "trial_sd": 0.05, "later_ect": 1.0,
+}  # fmt: skip
+
+
+def population(draws: int = 1, **changes: float) -> Population:
+    return Population(**{k: np.full((draws, 1, 1), v) for k, v in (USUAL | changes).items()})
+
+
+def arm_shares(name: str, lanes: int = 400, **changes: float) -> np.ndarray:
+    trial = next(t for t in trials() if t.name == name)
+    courses = replay(trial, population(**changes), np.random.default_rng(3), lanes)
+    return (expected(courses, trial) @ node_weights())[0]
+
+
+def test_counts_fit_the_published_percentages() -> None:
+    for name, entry in document()["trials"].items():
+        for arm in entry["arms"]:
+            assert 100 * arm["relapsed"] / arm["n"] == pytest.approx(arm["published"], abs=1.0), (name, arm["name"])
+
+
+def test_sackeims_counts_reproduce_the_published_intervals() -> None:
+    """The normal approximation of 21/25, 15/25 and 9/23 is what the abstract prints: the denominators are completers."""
+    for arm in next(t for t in trials() if t.name == "sackeim2001").arms:
+        half = 1.96 * np.sqrt(arm.proportion * (1 - arm.proportion) / arm.n)
+        assert arm.denominator == "completers"
+        np.testing.assert_allclose(arm.ci, [arm.proportion - half, min(0.99, arm.proportion + half)], atol=0.008)
+
+
+def test_the_split_is_what_its_rule_says() -> None:
+    """Every second trial in order of year (and author), one with recalled counts held out wherever it falls."""
+    entries = list(document()["trials"].items())
+    assert [e["year"] for _, e in entries if e["year"] != 2016] == sorted(
+        e["year"] for _, e in entries if e["year"] != 2016
+    )
+    fitted = {name for name, e in entries if e["split"] == "fitted"}
+    order = ["seager1962", "sackeim2001", "prudic2004", "core2006", "vandenbroek2006", "tew2007", "navarro2008",
+             "nordenskjold2013", "prudic2013", "kellner2016", "jelovac2021", "martinez2021"]  # fmt: skip
+    assert set(order) == {name for name, _ in entries}
+    assert fitted == set(order[1::2]) - {"kellner2016"}
+    for name, entry in entries:
+        if name in fitted:
+            assert all(arm["read"] != "recalled" for arm in entry["arms"])
+
+
+def test_every_trial_stands_in_the_evidence() -> None:
+    evidence = (DOCS / "evidence.md").read_text()
+    for entry in document()["trials"].values():
+        assert entry["doi"] is None or entry["doi"] in evidence
+        assert entry["source"]
+    assert len(document()["excluded"]) >= 8
+
+
+def test_wilson_against_its_equation() -> None:
+    low, high = wilson(7, 29)
+    for bound in (low, high):
+        assert (7 / 29 - bound) ** 2 == pytest.approx(1.959964**2 * bound * (1 - bound) / 29)
+
+
+def test_visits_end_with_the_follow_up_and_lie_on_the_grid() -> None:
+    for weeks in (24, 26, 39, 52, 104):
+        days = visit_days(weeks)
+        assert days[0] == 0.0
+        assert days[-1] == 7.0 * weeks
+        assert all(day % STEP_DAYS == 0 for day in days)
+
+
+def test_drugs_protect_in_the_order_of_their_exposure() -> None:
+    placebo, one, two = arm_shares("sackeim2001")
+    assert placebo > one + 0.1 > two + 0.1
+    # without any drug effect the arms differ by chance alone
+    flat = arm_shares("sackeim2001", p=0.0, sd_p=0.0, a=0.0)
+    assert np.ptp(flat) < 0.06
+
+
+def test_sessions_protect_and_more_where_they_do_more() -> None:
+    plain, more = (arm_shares("martinez2021", later_ect=gain) for gain in (0.0, 2.0))
+    assert more[0] < plain[0] - 0.1
+    assert more[1] == pytest.approx(plain[1], abs=0.05)
+
+
+def test_denominators_are_counted_as_the_trial_counts() -> None:
+    arm = replace(trials()[1].arms[0], weeks=10)
+    day = np.array([[[7.0, 14.0, np.inf, np.inf, 100.0]]])
+    left = np.array([[[np.inf, 3.0, 5.0, np.inf, np.inf]]])
+    course = ArmCourse(day, left)
+    # relapsed: the first; gone before: the second and third; well: the others
+    assert course.relapsed(replace(arm, denominator="all"))[0, 0] == pytest.approx(1.5 / 6)
+    assert course.relapsed(replace(arm, denominator="completers"))[0, 0] == pytest.approx(1.5 / 4)
+
+
+def test_nobody_let_in_is_as_far_off_as_can_be() -> None:
+    hopeless = arm_shares("sackeim2001", lanes=20, mu=1.9, l_f=-0.01)
+    assert (hopeless > 0.9).all()
+
+
+def test_likelihood_of_counts_against_the_binomial() -> None:
+    rng = np.random.default_rng(0)
+    share = rng.uniform(0.1, 0.9, (3, *calibrate._arm_shape()))
+    expected_total = np.zeros(3)
+    first = 0
+    for trial in calibrate.fitted_trials():
+        per = np.ones((3, share.shape[-1]))
+        for k, arm in enumerate(trial.arms):
+            per *= binom.pmf(arm.relapsed, arm.n, share[:, first + k])
+        expected_total += np.log(per @ node_weights())
+        first += len(trial.arms)
+    np.testing.assert_allclose(calibrate.log_likelihood(share), expected_total)
+
+
+def test_the_emulator_returns_what_it_was_given_and_chains_find_its_posterior(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On arms whose logit shares are linear in theta; and, for a Gaussian likelihood, chains and evidence against the closed form."""
+    rng, size = np.random.default_rng(1), len(calibrate.NAMES)
+    theta = rng.standard_normal((500, size)) * 0.7
+    slope = rng.standard_normal((size, np.prod(calibrate._arm_shape()))) * 0.3
+    share = 1 / (1 + np.exp(-theta @ slope)).reshape(500, *calibrate._arm_shape())
+    emulator = calibrate.emulate(theta, share)
+    assert np.abs(emulator(theta) - share).max() < 0.03
+
+    b, H = np.linspace(-1, 1, size), np.diag(np.linspace(0.0, 3.0, size))
+    monkeypatch.setattr(calibrate, "log_likelihood", lambda x: x)
+    monkeypatch.setattr(calibrate, "STEPS", 600)
+
+    def gaussian(at: np.ndarray) -> np.ndarray:
+        return at @ b - 0.5 * np.einsum("ij,jk,ik->i", at, H, at)
+
+    draws = calibrate.metropolis(rng, gaussian, np.empty((0, size)))
+    cov = np.linalg.inv(H + np.eye(size))
+    assert np.abs(draws.mean(0) - cov @ b).max() < 0.15
+    assert np.abs(draws.var(0) / np.diag(cov) - 1).max() < 0.35
+    found = calibrate._evidence(rng, gaussian, (cov @ b, cov))
+    # the same integral as the density of the posterior at 0: prior(0) L(0) / posterior(0)
+    exact = multivariate_normal.logpdf(np.zeros(size), np.zeros(size), np.eye(size)) - multivariate_normal.logpdf(
+        np.zeros(size), cov @ b, cov
+    )
+    assert found == pytest.approx(exact, abs=0.1)
+
+
+@pytest.mark.slow
+def test_the_shipped_prior_replays_most_held_out_arms() -> None:
+    """Reduced form of tools/validate_replay.py: draws of the shipped Gaussian in place of the chains."""
+    from remanent.dynamics.reference import reference
+    from remanent.trial.calibrate import NAMES, Surface
+    from remanent.trial.validate import predictions
+
+    shipped, fits = reference(), []
+    for entry in shipped["fits"]:
+        mean, cov = np.zeros(len(NAMES)), np.eye(len(NAMES))
+        at = [NAMES.index(n) for n in shipped["names"] if n in NAMES]
+        rows = [k for k, n in enumerate(shipped["names"]) if n in NAMES]
+        mean[at] = np.array(entry["mean"])[rows]
+        cov[np.ix_(at, at)] = np.array(entry["cov"])[np.ix_(rows, rows)]
+        draws = multivariate_normal(mean, cov).rvs(100, random_state=np.random.default_rng(1))
+        fits.append(Surface(entry["mechanism"], mean, cov, draws, entry["log_evidence"], 0.0, 0))
+    held = [r for r in predictions(fits, 60, 60, 5) if r.trial.split == "held_out"]
+    assert sum(r.overlaps for r in held) >= 0.8 * len(held)
