@@ -1,7 +1,7 @@
 # ruff: noqa: E501 - the prose of a page
 """Fit the replay to half of the published trials, hold it against the other half, write the reference prior and docs/validation/replay.md.
 
-.venv/bin/python tools/validate_replay.py [--rounds 320,240,240,240] [--workers 2]
+.venv/bin/python tools/validate_replay.py [--rounds 240,120,120] [--workers 2]
 """
 
 import argparse
@@ -24,14 +24,14 @@ PRIOR = ROOT / "src" / "remanent" / "dynamics" / "reference_prior.json"
 PAGE = ROOT / "docs" / "validation" / "replay.md"
 MECHANISMS = 4
 SEED = 11
-DRAWS, LANES = 400, 120
+DRAWS, LANES = 200, 60
 MECHANISM_WORDS = "natural, passive, active and dual"
 
 
 def main() -> None:
     """Fit, validate, write."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rounds", default="320,240,240,240")
+    options.add_argument("--rounds", default="240,120,120")
     options.add_argument("--workers", type=int, default=2)
     chosen = options.parse_args()
     rounds = [int(n) for n in chosen.rounds.split(",")]

@@ -22,7 +22,7 @@ from remanent.trial.policy import (
 from remanent.trial.power import _divergence, _log_density, policy_curve
 from remanent.trial.world import STEP_DAYS, Scale, Truth, World, draw_world
 
-SCALE = Scale(mu=35.0, sd_mu=5.0, l_f=-25.0, l_w=37.5, sigma=4.0, highest=75.0)
+SCALE = Scale(mu=0.95, sd_mu=0.12, l_f=-0.65, l_w=1.0, sigma=0.12)
 TRUTH = Truth(k_f=0.07, r=0.011, c=0.005, a=0.01, p=0.5, sd_p=0.2, mu_gs=0.4, sd_gs=0.15, sd_gf=0.3, sig_f=0.05, sig_s=0.015,
               omega=0.1, tau_w=10.0, h0=0.01, eta_f=2.0, scale=SCALE)  # fmt: skip
 VISITS = tuple(28.0 * k for k in range(14))

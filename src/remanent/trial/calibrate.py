@@ -29,7 +29,7 @@ DYNAMIC = ("k_f", "r", "c_ratio", "a_ratio", "p", "sd_p", "mu_gs", "sd_gs", "sd_
 RATED = ("mu", "sd_mu", "l_f", "sigma")
 OWN = ("trial_sd", "later_ect")
 NAMES = (*DYNAMIC, *(f"{name}[{SCALE}]" for name in RATED), *OWN)
-LANES = 80
+LANES = 40
 AT_ONCE = 16
 BROADER = 1.3
 PRIOR_SHARE = 0.1
@@ -38,7 +38,7 @@ RIDGE = (
     0.1,
     2.0,
 )  # noise variance of a logit share, about 0.1, over the prior variance of linear and of quadratic coefficients
-CHAINS, STEPS, THIN = 100, 300, 10
+CHAINS, STEPS, THIN = 100, 240, 10
 EVIDENCE_DRAWS = 8000
 
 Theta = Float[np.ndarray, " param"]

@@ -13,14 +13,14 @@ from remanent.dynamics.infer import Posterior
 from remanent.dynamics.model import Params
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, layout, to_params
 from remanent.dynamics.reference import reference_posterior, reference_words
+from remanent.study.crosswalks import HUB, as_hub, crosswalks
 from remanent.study.schema import INSTRUMENTS
 from remanent.trial.design import TrialSpec
 from remanent.trial.judge import Records, design_of, holds
 from remanent.trial.policy import Outcome, Policy, oracle, regret, run, scores_and_states
 from remanent.trial.power import Curve, mechanism_curve
-from remanent.trial.world import STEP_DAYS, Scale, Truth, World, draw_world
+from remanent.trial.world import SCALE, STEP_DAYS, Scale, Truth, World, draw_world
 
-INSTRUMENT = "hdrs24"
 STREAMS = {"population": 1, "world": 2, "oracle": 3, "scans": 4, "contrast": 5}
 
 Known = tuple[Design, Posterior] | None  # a fitted population; None: the reference prior
@@ -108,16 +108,15 @@ def minimal_reference() -> Posterior:
     """The reference prior on the rating scale alone."""
     one = np.zeros(1)
     loads = np.array([[True, False, False, True]])
-    measures = Indicators((INSTRUMENT,), np.array([True]), one, one + _half_range(), loads)
+    measures = Indicators((SCALE,), np.array([True]), one, one + 1.0, loads)
     design = Design(measures, np.nan, np.nan, (), (), ("unknown",), (1.0,), (), (), (), dropout=False)
     return reference_posterior(layout(design))
 
 
 def truth_of(params: Params, j: int) -> Truth:
-    """The virtual patients' parameters, indicator `j` read as points of the 24-item Hamilton scale."""
-    half = _half_range()
+    """The virtual patients' parameters, indicator `j` being severity."""
     mu, sd_mu, l_f, l_w, sigma = (
-        half * float(np.asarray(getattr(params, name))[j]) for name in ("mu", "sd_mu", "l_f", "l_w", "sigma")
+        float(np.asarray(getattr(params, name))[j]) for name in ("mu", "sd_mu", "l_f", "l_w", "sigma")
     )
     names = (
         "k_f",
@@ -138,18 +137,29 @@ def truth_of(params: Params, j: int) -> Truth:
     )
     return Truth(
         **{name: float(getattr(params, name)) for name in names},
-        scale=Scale(mu, sd_mu, l_f, l_w, sigma, float(INSTRUMENTS[INSTRUMENT].maximum)),
+        scale=Scale(mu, sd_mu, l_f, l_w, sigma),
     )
-
-
-def _half_range() -> float:
-    return (INSTRUMENTS[INSTRUMENT].maximum - INSTRUMENTS[INSTRUMENT].minimum) / 2
 
 
 def _rated(posterior: Posterior) -> int:
     """Indicator of the 24-item Hamilton scale, or of the first rating there is."""
     names = [n[3:-1] for n in posterior.layout.names if n.startswith("mu[")]
-    return names.index(INSTRUMENT) if INSTRUMENT in names else 0
+    return names.index(SCALE) if SCALE in names else 0
+
+
+def read_as_if(scores: np.ndarray, instrument: str, scales: Indicators | None) -> np.ndarray:
+    """Scores of the 24-item Hamilton scale as the fitted study's own instrument would show them."""
+    if instrument == SCALE or scales is None:
+        return scores
+    known = crosswalks()
+    at_hub = as_hub(scores, known[SCALE].own, known[SCALE].hub)
+    if instrument == HUB:
+        return at_hub
+    if instrument in known:
+        return as_hub(at_hub, known[instrument].hub, known[instrument].own)
+    j = scales.names.index(instrument)
+    half = (INSTRUMENTS[HUB].maximum - INSTRUMENTS[HUB].minimum) / 2
+    return np.asarray(scales.centre[j] + scales.scale[j] * at_hub / half)
 
 
 def _conditional(policy: Policy) -> bool:
@@ -179,9 +189,7 @@ def _records(rng: np.random.Generator, world: World, spec: TrialSpec, made: tupl
             z = z + float(params.sigma[k]) * rng.standard_normal(len(f))
             scans[row, column] = scales.centre[k] + scales.scale[k] * z if scales is not None else z
     instrument = names[[n.startswith("mu[") for n in names].index(True) + j][3:-1]
-    scores = path.scores[: len(rated)]
-    if scales is not None:
-        scores = scales.centre[j] + scales.scale[j] * scores / _half_range()
+    scores = read_as_if(path.scores[: len(rated)], instrument, scales)
     return Records(
         instrument,
         rated,

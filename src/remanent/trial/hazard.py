@@ -16,7 +16,7 @@ from remanent.trial.replay import NODES, node_weights, replay_states
 from remanent.trial.trials import trials
 
 HAZARD = ("h0", "eta_f")
-DRAWS, LANES = 160, 100
+DRAWS, LANES = 100, 60
 NEWTON_STEPS = 12
 WEEK = 7.0
 

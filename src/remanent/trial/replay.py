@@ -16,10 +16,10 @@ import numpy as np
 from jaxtyping import Float
 
 from remanent.relapse.definition import relapse_day
-from remanent.study.schema import INSTRUMENTS
 from remanent.trial.reference import start_sd
 from remanent.trial.trajectory import Person, Push, advance
-from remanent.trial.trials import SCALE, Arm, Trial, arm_exposure, document, visit_days
+from remanent.trial.trials import Arm, Trial, arm_exposure, document, visit_days
+from remanent.trial.world import rated
 
 STEP_DAYS = 3.5
 FASTEST = 0.3  # 1/day: faster rates are simulated at this one, which visits a week apart cannot tell from them
@@ -142,14 +142,8 @@ def _nodes() -> tuple[np.ndarray, np.ndarray]:
     return x, w / w.sum()
 
 
-def half_range() -> float:
-    """Points of the scale per standardised unit, as in dynamics/indicators.py."""
-    return (INSTRUMENTS[SCALE].maximum - INSTRUMENTS[SCALE].minimum) / 2
-
-
 def _score(population: Population, f: np.ndarray, own_mean: np.ndarray, z: np.ndarray) -> np.ndarray:
-    raw = half_range() * (own_mean + population.l_f * f + population.sigma * z)
-    return np.clip(np.round(raw), INSTRUMENTS[SCALE].minimum, INSTRUMENTS[SCALE].maximum)
+    return rated(own_mean + population.l_f * f + population.sigma * z)
 
 
 def _candidates(trial: Trial, q: Population, rng: np.random.Generator, lanes: int) -> tuple[_Group, np.ndarray]:

@@ -10,11 +10,12 @@ import numpy as np
 import yaml
 from scipy.stats import norm
 
-from remanent.relapse.definition import Rule, convertible, read_as, rule
+from remanent.relapse.definition import Rule, rule
+from remanent.study.crosswalks import convertible, read_as
 from remanent.treatment.drugs import CLASSES, NOT_DRUGS
 from remanent.treatment.exposure import DoseHistory, exposure
+from remanent.trial.world import SCALE
 
-SCALE = "hdrs24"
 DRUGS = np.array([c not in NOT_DRUGS for c in CLASSES])
 
 

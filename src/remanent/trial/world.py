@@ -1,12 +1,15 @@
 """Virtual remitters with every random number of their future drawn beforehand, so that policies are compared on the same people and the same luck."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from remanent._errors import InputError
+from remanent.study.crosswalks import HUB, as_hub, crosswalks
+from remanent.study.schema import INSTRUMENTS
 from remanent.trial.reference import start_sd
 from remanent.trial.trajectory import Person, Push, advance
 
@@ -14,19 +17,21 @@ STEP_DAYS = 3.5
 SESSIONS, GAP_DAYS = 9, 3.5  # the index course, as in trials.yaml
 POOL = 6
 
+SCALE = "hdrs24"
+
 Lane = Float[np.ndarray, " lane"]
+Values = Float[np.ndarray, "*shape"]
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The rating scale of the visits in its own points, [1] each: mean before ECT, spread between patients, fall per unit of function, noise, withdrawal."""
+    """Severity in the units of dynamics/indicators.py: mean before ECT, spread between patients, fall per unit of function, withdrawal, noise."""
 
     mu: float
     sd_mu: float
     l_f: float
     l_w: float
     sigma: float
-    highest: float
 
 
 @dataclass(frozen=True)
@@ -99,8 +104,23 @@ class World:
 def score(truth: Truth, own_mean: Lane, state: tuple[Lane, Lane], z: Lane) -> Lane:
     """Whole points within the scale at function and withdrawal `state`."""
     (f, w), scale = state, truth.scale
-    raw = own_mean + scale.l_f * f + scale.l_w * w + scale.sigma * z
-    return np.clip(np.round(raw), 0.0, scale.highest)
+    return rated(own_mean + scale.l_f * f + scale.l_w * w + scale.sigma * z)
+
+
+def rated(severity: Values) -> Values:
+    """Whole points of the 24-item Hamilton scale at a severity in units of half of the 17-item scale's range, by the engine's crosswalk."""
+    hub, own, half = _table()
+    return np.round(np.interp(half * severity, hub, own))
+
+
+@cache
+def _table() -> tuple[np.ndarray, np.ndarray, float]:
+    """Knots of the crosswalk, its last lines carried on to the ends of the scale, and half of the 17-item scale's range."""
+    known, limits = crosswalks()[SCALE], INSTRUMENTS[SCALE]
+    ends = np.array([limits.minimum, limits.maximum], float)
+    low, high = as_hub(ends, known.own, known.hub)
+    half = (INSTRUMENTS[HUB].maximum - INSTRUMENTS[HUB].minimum) / 2
+    return np.array([low, *known.hub, high]), np.array([ends[0], *known.own, ends[1]]), float(half)
 
 
 def draw_world(rng: np.random.Generator, truth: Truth, patients: int, plan: dict[str, Any]) -> World:
