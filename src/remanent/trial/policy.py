@@ -196,7 +196,8 @@ def _visit(
     """Ask each patient's next stage."""
     (seen, holds), (doses, still) = known, standing
     for number, stage in enumerate(policy.stages):
-        here = still & (doses.stage == number) & (day >= stage.day - _lead(stage, day))
+        # visits before the stage's day count towards a row of visits
+        here = still & (doses.stage == number) & ((stage.visits > 1) | (day >= stage.day))
         low = seen <= (np.inf if stage.score_at_most is None else stage.score_at_most)
         doses.row = np.where(here, np.where(low, doses.row + 1, 0), doses.row)
         due = here & (day >= stage.day)
@@ -213,11 +214,6 @@ def _visit(
         doses.stage = doses.stage + passed
         doses.row = np.where(passed, 0, doses.row)
         still = still & ~passed
-
-
-def _lead(stage: Stage, day: float) -> float:
-    """Visits before the stage's day count towards a row of visits."""
-    return day if stage.visits > 1 else 0.0
 
 
 def _biomarker(stage: Stage, hold: np.ndarray | None, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
