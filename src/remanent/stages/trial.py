@@ -11,7 +11,7 @@ from remanent import __version__
 from remanent._errors import UsageError
 from remanent.report.trial_page import CurveView, PolicyView, TrialView, render_trial
 from remanent.stages import population
-from remanent.stages.workers import Workers
+from remanent.stages.workers import many
 from remanent.study.record.files import write_whole
 from remanent.trial.derivatives import write_json
 from remanent.trial.design import TrialSpec, read_trial
@@ -57,16 +57,8 @@ def run_trial(spec_path: str, out: Path, *, workers: int, cluster: str, log: Cal
 def _everywhere(spec: TrialSpec, known: Known, workers: int, cluster: str) -> Sequence[Replicate]:
     """Every replicate in order; the same numbers on this machine and on a cluster."""
     jobs = [Job(spec, known, k) for k in range(spec.replicates)]
-    if not cluster:
-        with Workers(min(workers, len(jobs))) as pool:
-            return list(pool.map(replicate, jobs))
-    try:
-        from distributed import Client
-    except ImportError as error:
-        do = "Install the extra: pip install remanent[cluster]"
-        raise UsageError("--cluster needs the package distributed", do=do) from error
-    with Client(cluster) as client:
-        return list(client.gather(client.map(replicate, jobs, pure=False)))
+    with many(min(workers, len(jobs)), cluster) as pool:
+        return list(pool.map(replicate, jobs))
 
 
 def _check_out(out: Path) -> None:
