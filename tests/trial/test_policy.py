@@ -77,7 +77,7 @@ def test_a_row_of_good_visits_is_asked_for() -> None:
     seen = scores_and_states(people, protocol()).scores <= 9.0
     expected = np.full(300, np.inf)
     for i in range(300):
-        rows = [k for k in range(2, len(VISITS)) if seen[k - 2 : k + 1, i].all() and VISITS[k] >= 84.0]
+        rows = [k for k in range(2, len(VISITS)) if seen[k - 2 : k + 1, i].all() and 84.0 <= VISITS[k] < 364.0]
         if rows:
             expected[i] = VISITS[rows[0]]
     np.testing.assert_array_equal(got.withdrawn_day, expected)
