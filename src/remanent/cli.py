@@ -105,26 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("spec", type=Path, metavar="SPEC")
     simulate.add_argument("out", type=Path, metavar="OUT")
     _results_commands(commands)
-    trial = _command(
-        commands, "trial", _trial, "a virtual trial: policies side by side, and how many patients a question needs"
-    )
-    trial.add_argument(
-        "spec", metavar="SPEC", help="YAML or JSON file, or parallel_discontinuation, smart, stepped_taper"
-    )
-    trial.add_argument("out", type=Path, metavar="OUT")
-    trial.add_argument(
-        "--workers",
-        type=_at_least(1),
-        default=max(1, os.cpu_count() or 1),
-        help="processes that run replicates (default: all cores)",
-    )
-    trial.add_argument(
-        "--cluster",
-        default="",
-        metavar="ADDRESS",
-        help="Dask scheduler whose workers run replicates, e.g. tcp://node:8786",
-    )
-    trial.add_argument("--json", action="store_true", help="log one JSON object a line, on standard error")
+    _trial_command(commands)
     return parser
 
 
@@ -153,6 +134,29 @@ def _results_commands(commands: Any) -> None:
     export.add_argument("folder", type=Path, metavar="FOLDER", help="where the figures go")
     export.add_argument("--format", choices=["pdf", "png", "svg"], default="pdf")
     export.add_argument("--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL")
+
+
+def _trial_command(commands: Any) -> None:
+    trial = _command(
+        commands, "trial", _trial, "a virtual trial: policies side by side, and how many patients a question needs"
+    )
+    trial.add_argument(
+        "spec", metavar="SPEC", help="YAML or JSON file, or parallel_discontinuation, smart, stepped_taper"
+    )
+    trial.add_argument("out", type=Path, metavar="OUT")
+    trial.add_argument(
+        "--workers",
+        type=_at_least(1),
+        default=max(1, os.cpu_count() or 1),
+        help="processes that run replicates (default: all cores)",
+    )
+    trial.add_argument(
+        "--cluster",
+        default="",
+        metavar="ADDRESS",
+        help="Dask scheduler whose workers run replicates, e.g. tcp://node:8786",
+    )
+    trial.add_argument("--json", action="store_true", help="log one JSON object a line, on standard error")
 
 
 def _command(
