@@ -94,11 +94,17 @@ def _parser() -> argparse.ArgumentParser:
         default="laplace",
         help="laplace: mode and curvature, seconds (default); nuts: four chains for every mechanism that carries weight, minutes",
     )
+    run.add_argument(
+        "--plans",
+        type=Path,
+        help="YAML or JSON file with dose plans and stress tests of your own: forecasts under each",
+    )
     _run_options(run)
     update = _command(commands, "update", _update, "only what is new: a patient's new visit without a refit")
     update.add_argument("out", type=Path, metavar="OUT")
     update.add_argument("study", type=Path, metavar="STUDY")
     update.add_argument("--thresholds", type=Path, help="as for run")
+    update.add_argument("--plans", type=Path, help="as for run")
     update.add_argument("--relapse-rule", metavar="NAME", help="another rule than that of the run")
     _run_options(update)
     simulate = _command(commands, "simulate", _simulate, "a synthetic study (BIDS) and truth.tsv")
@@ -246,7 +252,7 @@ def _update(options: argparse.Namespace) -> int:
 
 def _options(options: argparse.Namespace) -> Any:
     from remanent.relapse.definition import rule
-    from remanent.stages.options import Options, read_thresholds
+    from remanent.stages.options import Options, read_plans, read_thresholds
 
     level, participants = getattr(options, "level", None), tuple(getattr(options, "participant_label", ()))
     if level == "group" and participants:
@@ -263,6 +269,7 @@ def _options(options: argparse.Namespace) -> Any:
         thresholds=read_thresholds(options.thresholds) if options.thresholds else None,
         rivals=getattr(options, "rivals", False),
         inference=getattr(options, "inference", "laplace"),
+        plans=read_plans(options.plans) if options.plans else (),
         relapse_rule=rule(options.relapse_rule).name if options.relapse_rule else None,
         hazard_breaks=getattr(options, "hazard_breaks", ()),
     )

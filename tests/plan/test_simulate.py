@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from remanent.dynamics.grid import Medication
-from remanent.plan.simulate import PLAN_WORDS, STANDARD_PLANS, continued, planned_exposure
+from remanent.plan.plans import continued
+from remanent.plan.simulate import PLAN_WORDS, STANDARD_PLANS, planned_exposure
 from remanent.treatment.drugs import NOT_DRUGS
 from remanent.treatment.exposure import CLASSES, DoseHistory, Levels, exposure
 

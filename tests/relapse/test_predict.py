@@ -17,6 +17,7 @@ from remanent.relapse.predict import (
     Ensemble,
     at_horizons,
     contraction,
+    kept,
     relapse_probability,
     remanence,
     roll,
@@ -223,12 +224,12 @@ def test_of_what_a_passive_drug_gave_nothing_remains_and_structure_keeps_its_own
     """No drug any more: f falls to s within weeks, s by r / (1 + c / k_f ...) within months; without noise a matter of algebra."""
     theta = coordinates(sig_f=-40.0, sig_s=-40.0)
     ensemble = one_draw(1, theta, (1.0, 0.5, 0.5))
-    kept = remanence(ensemble, roll(ensemble, course(np.zeros((INTERVALS, 1)), np.zeros((2, 1))))).mean[:, 0]
+    remains = remanence(ensemble, roll(ensemble, course(np.zeros((INTERVALS, 1)), np.zeros((2, 1))))).mean[:, 0]
     k_f, r, c = (float(getattr(parameters(1, theta), k)) for k in ("k_f", "r", "c"))
     drift = np.array([[-k_f, k_f], [c, -(c + r)]])
     rates, modes = np.linalg.eig(drift)
     share = np.linalg.solve(modes, np.array([1.0, 0.5]))
-    assert kept == pytest.approx((modes[0] * share * np.exp(np.outer(EDGES_DAYS[1:], rates))).sum(1), abs=1e-9)
+    assert remains == pytest.approx((modes[0] * share * np.exp(np.outer(EDGES_DAYS[1:], rates))).sum(1), abs=1e-9)
 
 
 def test_horizons_are_those_of_the_tables() -> None:
@@ -276,3 +277,13 @@ def test_mechanisms_that_disagree_count_as_spread() -> None:
     both = contraction([low, high], prior, (np.array([[0.5, 0.5]]), np.ones((1, 1)))).item()
     assert both == pytest.approx(0, abs=0.1)
     assert contraction([low, high], prior, (np.array([[1.0, 0.0]]), np.ones((1, 1)))).item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_fast_recursion_agrees(case: str) -> None:
+    mechanism, theta, start, dose, stress = CASES[case]
+    ensemble, outlook = one_draw(mechanism, theta, start), course(dose[:, None], np.array(stress, float)[:, None])
+    (slow,), (fast,) = roll(ensemble, outlook), kept(ensemble, outlook)
+    assert np.abs(fast.survival - slow.survival).max() < 2e-5
+    assert np.abs(fast.function - slow.function).max() < 1e-12
+    assert np.abs(fast.structure - slow.structure).max() < 1e-12

@@ -9,9 +9,9 @@ from markupsafe import Markup
 from remanent.app.asked import POOR_SLEEP_H, Ask, doses_of, notes_of, outlook_of, words_of
 from remanent.app.chart import Curve, relapse_chart
 from remanent.dynamics.compare import settings
-from remanent.dynamics.forecast import Ahead
+from remanent.dynamics.survive import Kept
 from remanent.plan.decide import Advice, Interval, Situation, Thresholds, decide, thresholds_for
-from remanent.relapse.predict import EDGES_DAYS, Estimate, contraction, relapse_probability, roll, summarise
+from remanent.relapse.predict import EDGES_DAYS, Estimate, contraction, kept, relapse_probability, summarise
 from remanent.report import words
 from remanent.report.data_tables import HORIZONS_DAYS, DataTable, table
 from remanent.report.views import Interval as Shown
@@ -68,7 +68,7 @@ def difference(lane: Lane, first: Ask, second: Ask) -> str:
     """Plan A less plan B, in words, from the same draws under both; empty where data do not inform both."""
     if any(_unsaid(lane.one, rolled_of(lane, ask)) for ask in (first, second)):
         return ""
-    ahead = [roll(lane.one.after, outlook_of(lane.one, ask)) for ask in (first, second)]
+    ahead = [kept(lane.one.after, outlook_of(lane.one, ask)) for ask in (first, second)]
     less = summarise([b.survival - a.survival for a, b in zip(*ahead, strict=True)], lane.one.after.weight)
     interval = _at(less, HEADLINE_DAYS)
     mean, low, high = (words.minus(f"{100 * part:+.0f}") for part in (interval.mean, interval.lower, interval.upper))
@@ -83,14 +83,14 @@ def _roll(one: OnePatient, ask: Ask) -> Rolled:
     if reference and ask == Ask(ask.action):
         return Rolled(outcome.relapse[ask.action], bool(outcome.informed[ask.action][0]))
     outlook = outlook_of(one, ask)
-    rolled = roll(one.after, outlook)
+    rolled = kept(one.after, outlook)
     relapse = relapse_probability(one.after, rolled)
     if reference:
         return Rolled(relapse, bool(outcome.informed[ask.action][0]))
-    return Rolled(relapse, _informed(one, rolled, roll(one.before, outlook)))
+    return Rolled(relapse, _informed(one, rolled, kept(one.before, outlook)))
 
 
-def _informed(one: OnePatient, rolled: Sequence[Ahead], blind: Sequence[Ahead]) -> bool:
+def _informed(one: OnePatient, rolled: Sequence[Kept], blind: Sequence[Kept]) -> bool:
     """Whether the data moved this forecast enough to be shown, by the rule of the standard plans."""
     limits = settings()["informed"]
     enough = one.results.panel.relapsed.sum() >= limits["relapses"]["value"]

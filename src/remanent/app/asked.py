@@ -7,7 +7,8 @@ import numpy as np
 
 from remanent.dynamics.forecast import Outlook
 from remanent.dynamics.grid import look_ahead
-from remanent.plan.simulate import Plan, continued, planned_exposure
+from remanent.plan.plans import continued
+from remanent.plan.simulate import Plan, planned_exposure
 from remanent.relapse.predict import EDGES_DAYS
 from remanent.stages.live import OnePatient
 from remanent.treatment.exposure import DoseHistory

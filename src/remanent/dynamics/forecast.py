@@ -23,7 +23,7 @@ from remanent.dynamics.model import SENSITIVE, AnyArray, Params, Transition, tra
 from remanent.dynamics.priors import Layout, to_params
 from remanent.dynamics.steps import Grid, log_relative_hazard, tethered
 
-_POINT_VARIANCE = 1e-10
+POINT_VARIANCE = 1e-10
 Lane = Float[AnyArray, " lane"]
 
 
@@ -135,7 +135,7 @@ def _roll(layout: Layout) -> Callable[..., Any]:
 
     def roll(switches: Array, today: Today, outlook: Outlook) -> tuple[Array, ...]:
         params = jax.vmap(lambda t: to_params(t, layout, switches))(today.theta)
-        lanes, course = _by_lane(params, today, outlook)
+        lanes, course = by_lane(params, today, outlook)
         found = _lanes_forward(lanes, course, competing=competing)
         return tuple(v.reshape(len(outlook.dt), *today.f.shape) for v in found)
 
@@ -150,7 +150,7 @@ class _Lanes(NamedTuple):
     hazard: Hazards
 
 
-class _Course(NamedTuple):
+class Course(NamedTuple):
     """What each interval does to each lane, [interval, lane], and its length [interval]."""
 
     law: Transition
@@ -162,7 +162,7 @@ class _Course(NamedTuple):
     dt: Array
 
 
-def _by_lane(params: Params, today: Today, outlook: Outlook) -> tuple[_Lanes, _Course]:
+def by_lane(params: Params, today: Today, outlook: Outlook) -> tuple[_Lanes, Course]:
     """Parameters [draw] and outlooks [patient] combined; lanes run over patients within draws."""
     intervals, (draws, patients) = len(outlook.dt), today.f.shape
 
@@ -186,7 +186,7 @@ def _by_lane(params: Params, today: Today, outlook: Outlook) -> tuple[_Lanes, _C
     each = {k: jnp.repeat(getattr(params, k), patients) for k in ("eta_f", "hd0", "eta_d")}
     log_h0 = (jnp.log(params.h0)[:, None] + relative).ravel()
     sig = (flat(per_draw(params.sig_f)), flat(per_draw(params.sig_s)))
-    course = _Course(
+    course = Course(
         law=transition(flat(k_f), flat(kappa), flat(r), sig, outlook.dt[:, None]),
         push_f=flat(k_f * (today.p[None] * drug - today.q[None] * strain - talk)),
         push_s=flat(r * level[None]),
@@ -216,8 +216,8 @@ class _Watched(NamedTuple):
     relapsed: Lane
 
 
-def _lanes_forward(lanes: _Lanes, course: _Course, *, competing: bool) -> tuple[Array, ...]:
-    def body(carry: tuple, step: _Course) -> tuple[tuple, tuple[Array, ...]]:
+def _lanes_forward(lanes: _Lanes, course: Course, *, competing: bool) -> tuple[Array, ...]:
+    def body(carry: tuple, step: Course) -> tuple[tuple, tuple[Array, ...]]:
         everyone, *watched = carry
         hazard = lanes.hazard._replace(log_relapse=step.log_hazard)
         each = (hazard._replace(dropout=jnp.zeros_like(hazard.dropout)), hazard)
@@ -227,13 +227,13 @@ def _lanes_forward(lanes: _Lanes, course: _Course, *, competing: bool) -> tuple[
         return (everyone, *after), (survival, after[-1].relapsed, everyone.m_f, everyone.m_s)
 
     f, zero = lanes.f, jnp.zeros_like(lanes.f)
-    point = _Pair(f, lanes.s, zero + _POINT_VARIANCE, zero, zero + _POINT_VARIANCE)
+    point = _Pair(f, lanes.s, zero + POINT_VARIANCE, zero, zero + POINT_VARIANCE)
     watched = (_Watched(point, zero, zero),) * (2 if competing else 1)
     found: tuple[Array, ...] = jax.lax.scan(body, (point, *watched), course)[1]
     return found
 
 
-def _through(watched: _Watched, hazard: Hazards, step: _Course) -> _Watched:
+def _through(watched: _Watched, hazard: Hazards, step: Course) -> _Watched:
     begun = _survive(watched, hazard, step.dt / 2)
     return _survive(begun._replace(law=_move(begun.law, step)), hazard, step.dt / 2)
 
@@ -248,7 +248,7 @@ def _survive(watched: _Watched, hazard: Hazards, days: Array) -> _Watched:
     return _Watched(law, watched.log_share + log_z, watched.relapsed + relapsed)
 
 
-def _move(x: _Pair, step: _Course) -> _Pair:
+def _move(x: _Pair, step: Course) -> _Pair:
     ff, fs, sf, ss, gf, gs, hf, hs, qff, qfs, qss = step.law
     return _Pair(
         ff * x.m_f + fs * x.m_s + gf * step.push_f + hf * step.push_s + step.jump_f,

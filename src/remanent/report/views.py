@@ -279,6 +279,7 @@ class Advice:
     """What is advised, why, and what stands in the way.
 
     `error_rates`: how often such advice is wrong, in words with its source. `measure_next`: which measurement would help most.
+    `classes`: which class of drug the study favours, where it can tell.
     """
 
     code: AdviceCode = "not_enough_data"
@@ -286,6 +287,7 @@ class Advice:
     missing: tuple[str, ...] = ()
     measure_next: tuple[str, ...] = ()
     error_rates: str = ""
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +323,8 @@ class Provenance:
 class PatientView:
     """Everything the page of one patient shows.
 
-    `flags` are warnings in words (drift between scanners, versions known to be wrong); `early_warning` what momentary ratings show, in sentences;
+    `flags` are warnings in words (drift between scanners, versions known to be wrong); `early_warning` what momentary ratings show and
+    `stability` what withdrawal under stress would do, in sentences;
     `headline_horizon_days` is the horizon of the numbers at the top.
     """
 
@@ -336,6 +339,7 @@ class PatientView:
     mechanisms: Mechanisms = Mechanisms()
     modalities: tuple[ModalityGain, ...] = ()
     early_warning: tuple[str, ...] = ()
+    stability: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     fit: FitStatus = FitStatus()

@@ -8,7 +8,6 @@ import numpy as np
 from remanent.dynamics import compare as comparing
 from remanent.dynamics.compare import Comparison
 from remanent.dynamics.design import Design, choose_design
-from remanent.dynamics.forecast import Ahead
 from remanent.dynamics.grid import TimeLine, build_timeline, look_ahead, medication_of, total_exposure
 from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.infer import Posterior, fit, on_data
@@ -18,6 +17,7 @@ from remanent.dynamics.reference import reference_on, reference_words
 from remanent.dynamics.sample import sampled
 from remanent.dynamics.states import States, posterior_states
 from remanent.dynamics.steps import Grid
+from remanent.dynamics.survive import Kept
 from remanent.plan.decide import Advice, Interval, Situation, Thresholds, decide, shipped_thresholds, thresholds_for
 from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
 from remanent.relapse.predict import (
@@ -25,11 +25,11 @@ from remanent.relapse.predict import (
     Ensemble,
     Estimate,
     contraction,
+    kept,
     posterior_ensemble,
     prior_ensemble,
     relapse_probability,
     remanence,
-    roll,
 )
 from remanent.stages.contribution import Contribution, contributions
 from remanent.stages.options import Inference
@@ -142,7 +142,7 @@ def analyse(
     unfit += (f"the forecast rests on {reference_words()}, and no advice is given on it",) if few else ()
     situation = tuple(
         replace(
-            _situation(panel, timeline, outcome, lane, table),
+            situation_of(panel, timeline, outcome, lane, table),
             relapse_day=standing.relapse_day.get(who),
             lacks=lacks,
             void=(*standing.void.get(who, ()), *unfit),
@@ -228,21 +228,21 @@ def forecast(
     relapse, informed, rolled = {}, {}, {}
     for name in STANDARD_PLANS:
         outlook = look_ahead(timeline, dose[name], EDGES_DAYS)
-        rolled[name], blind = roll(after, outlook), roll(before, outlook)
+        rolled[name], blind = kept(after, outlook), kept(before, outlook)
         relapse[name] = relapse_probability(after, rolled[name])
         informed[name] = enough & (_contraction(after, before, rolled[name], blind) >= least)
         if name == "stop":
-            kept = remanence(after, rolled[name])
-            kept_informed = _function_contraction(after, before, rolled[name], blind) >= least
-    return Outcome(dose, relapse, informed, kept, kept_informed)
+            remains = remanence(after, rolled[name])
+            remains_informed = _function_contraction(after, before, rolled[name], blind) >= least
+    return Outcome(dose, relapse, informed, remains, remains_informed)
 
 
-def _contraction(after: Ensemble, before: Ensemble, rolled: Sequence[Ahead], blind: Sequence[Ahead]) -> np.ndarray:
+def _contraction(after: Ensemble, before: Ensemble, rolled: Sequence[Kept], blind: Sequence[Kept]) -> np.ndarray:
     return contraction([1 - a.survival for a in rolled], [1 - a.survival for a in blind], (after.weight, before.weight))
 
 
 def _function_contraction(
-    after: Ensemble, before: Ensemble, rolled: Sequence[Ahead], blind: Sequence[Ahead]
+    after: Ensemble, before: Ensemble, rolled: Sequence[Kept], blind: Sequence[Kept]
 ) -> np.ndarray:
     """As for probabilities, on function after withdrawal mapped into (0, 1) by the logistic function."""
     squashed = [[1 / (1 + np.exp(-a.function)) for a in paths] for paths in (rolled, blind)]
@@ -270,7 +270,7 @@ def _lacks(panel: Panel, comparison: Comparison) -> tuple[str, ...]:
     return tuple(words for lacking, words in wanted if lacking)
 
 
-def _situation(
+def situation_of(
     panel: Panel,
     timeline: TimeLine,
     outcome: Outcome,

@@ -8,7 +8,7 @@ from remanent.dynamics.grid import TimeLine, look_ahead
 from remanent.dynamics.infer import Posterior, on_data
 from remanent.dynamics.model import SENSITIVE, STRESSORS
 from remanent.dynamics.steps import Grid, without_events
-from remanent.relapse.predict import EDGES_DAYS, posterior_ensemble, relapse_probability, roll
+from remanent.relapse.predict import EDGES_DAYS, kept, posterior_ensemble, relapse_probability
 
 HORIZON_DAYS = 182.0
 
@@ -52,7 +52,7 @@ def contributions(
         ensemble = posterior_ensemble(posterior, grid, weights, draws, np.random.default_rng(seed))
         row = int(np.searchsorted(EDGES_DAYS[1:], HORIZON_DAYS))
         return relapse_probability(
-            ensemble, roll(ensemble, look_ahead(timeline, given, EDGES_DAYS, stress=stress))
+            ensemble, kept(ensemble, look_ahead(timeline, given, EDGES_DAYS, stress=stress))
         ).mean[row]
 
     with_all, score_all = (

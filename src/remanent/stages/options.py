@@ -10,6 +10,8 @@ import yaml
 
 from remanent._errors import InputError
 from remanent.plan.decide import Thresholds, shipped_thresholds
+from remanent.plan.parse import parse_plans
+from remanent.plan.plans import PlanSpec
 from remanent.relapse.predict import HORIZONS_DAYS
 
 Level = Literal["participant", "group"]
@@ -20,9 +22,9 @@ Inference = Literal["laplace", "nuts"]
 class Options:
     """Arguments of `remanent run`.
 
-    `level` None means both levels, `thresholds` None the shipped ones; `relapse_rule` derives relapse from ratings; `hazard_breaks` are days on which
-    the hazard of relapse may change; `cluster` is the address of a Dask scheduler, empty for processes of this machine; `inference` is how the
-    population is fitted.
+    `level` None means both levels, `thresholds` None the shipped ones; `plans` are those beyond the standard ones; `relapse_rule` derives relapse from
+    ratings; `hazard_breaks` are days on which the hazard of relapse may change; `cluster` is the address of a Dask scheduler, empty for processes of this
+    machine; `rivals` asks for the comparison with other predictors; `inference` is how the population is fitted.
     """
 
     study_root: Path
@@ -35,8 +37,27 @@ class Options:
     thresholds: Mapping[str, Thresholds | None] | None = None
     rivals: bool = False
     inference: Inference = "laplace"
+    plans: tuple[PlanSpec, ...] = ()
     relapse_rule: str | None = None
     hazard_breaks: tuple[float, ...] = ()
+
+
+def read_plans(path: Path) -> tuple[PlanSpec, ...]:
+    """Plans of the user's own, from YAML or JSON; see `plan.plans`.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or a plan in it cannot be understood or carried out.
+    """
+    where = str(path)
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"cannot be read as YAML or JSON: {error}", where=where, do="Start from docs/plan.md."
+        ) from error
+    return parse_plans(found, where)
 
 
 def read_thresholds(path: Path) -> Mapping[str, Thresholds | None]:

@@ -1,29 +1,80 @@
-"""What to do beside the advice itself, for every patient: early warning."""
+"""What to do beside the advice itself, for every patient: error rates, stress tests, the next measurement, early warning."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from remanent.dynamics.compare import settings
 from remanent.dynamics.warning import EarlyWarning
-from remanent.stages import early_warning
+from remanent.plan.classes import Favoured, favoured
+from remanent.plan.plans import PlanSpec, words
+from remanent.stages import courses, early_warning, error_rates, next_measurement
+from remanent.stages.analyse import Results
+from remanent.stages.courses import Stability
+from remanent.stages.error_rates import ErrorRates
+from remanent.stages.next_measurement import Next
 from remanent.study.panel import Panel
 
 
 @dataclass(frozen=True)
 class Planning:
-    """By participant; those about whom nothing can be said are left out."""
+    """By participant; those about whom nothing can be said are left out.
+
+    Attributes
+    ----------
+    plan_words
+        What each plan of the user's own is.
+    classes
+        Which class of drug the posterior favours by which effect, where the study can tell.
+    """
 
     warnings: Mapping[str, EarlyWarning] = field(default_factory=dict)
+    errors: ErrorRates | None = None
+    following: Mapping[str, Sequence[Next]] = field(default_factory=dict)
+    stability: Stability | None = None
+    plan_words: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[Favoured, ...] = ()
 
 
-def plan_ahead(panel: Panel, seed: int) -> Planning:
-    """Everything of this room, from the panel."""
-    return Planning(warnings=early_warning.early_warnings(panel, seed))
+def plan_ahead(
+    panel: Panel,
+    results: Results | None,
+    seed: int,
+    thresholds: Mapping[str, Any] | None = None,
+    plans: Sequence[PlanSpec] = (),
+) -> Planning:
+    """Everything of this kind, from the panel and the results."""
+    warnings = early_warning.early_warnings(panel, seed)
+    if results is None:
+        return Planning(warnings)
+    return Planning(
+        warnings,
+        error_rates.error_rates(results, seed, thresholds),
+        next_measurement.next_measurements(results, seed, thresholds),
+        courses.stability(results),
+        {plan.name: words(plan) for plan in plans},
+        _classes(results),
+    )
 
 
-def tables(panel: Panel, planning: Planning) -> dict[str, dict[str, list[Any]]]:
+def _classes(results: Results) -> tuple[Favoured, ...]:
+    c = results.comparison
+    ratio = float(settings()["identifiable"]["sd_ratio"]["value"])
+    return favoured(
+        results.posterior, c.evidence_weight, c.identifiability.cohort, ratio, np.random.default_rng([results.seed, 7])
+    )
+
+
+def tables(panel: Panel, results: Results | None, planning: Planning) -> dict[str, dict[str, list[Any]]]:
     """Columns of the output tables."""
-    return {"warnings": early_warning.table(panel, planning.warnings)}
+    return {
+        "warnings": early_warning.table(panel, planning.warnings),
+        "advice_errors": error_rates.table(planning.errors),
+        "next": next_measurement.table(results, planning.following),
+        "stability": courses.stability_table(results, planning.stability),
+    }
 
 
 def warning_words(found: EarlyWarning | None) -> tuple[str, ...]:

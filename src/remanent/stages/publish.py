@@ -68,7 +68,7 @@ def publish(record: Record, found: Found, options: Options, log: Callable[..., N
     """Write everything CONTRACT.md promises under OUT."""
     panel, results, comparable, planning = found.panel, found.results, found.comparable, found.planning
     study_root, out, seed = options.study_root, options.out, options.seed
-    columns_of = {**tables(results), **planned(panel, planning), "changes": comparable.changes}
+    columns_of = {**tables(results), **planned(panel, results, planning), "changes": comparable.changes}
     compared = rival_tables(found.rivalry) if found.rivalry else {}
     columns_of |= compared
     remove_rivals(out)

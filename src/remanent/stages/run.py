@@ -82,6 +82,7 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     from remanent.stages import population
     from remanent.stages.analyse import Fitting, analyse
     from remanent.stages.comparable import compare
+    from remanent.stages.courses import with_plans
     from remanent.stages.early_warning import with_measures
     from remanent.stages.planning import plan_ahead
     from remanent.stages.publish import Found, publish
@@ -108,11 +109,14 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
             population=known or Fitting(options.inference, options.hazard_breaks),
             standing=standing(tables, record.problems(), derived.relapse_day if derived else {}),
         )
+        results, unable = with_plans(results, options.plans) if results else (None, [])
+        record.put_problems("plans", unable)
         compared = None
         if options.rivals and results:
             compared = rivalry(tables, comparable.for_model, results, seed=options.seed, log=log)
         words = derived.words if derived else ""
-        found = Found(panel, results, comparable, plan_ahead(panel, options.seed), words, compared)
+        planning = plan_ahead(panel, results, options.seed, options.thresholds, options.plans)
+        found = Found(panel, results, comparable, planning, words, compared)
         publish(record, found, options, log)
         lost = _lost(record)
     codes = [a.code for a in results.advice] if results else []

@@ -13,11 +13,15 @@ from remanent.dynamics.compare import PRIOR, deciding_priors, posterior_sd
 from remanent.dynamics.grid import medication_of
 from remanent.dynamics.leave_out import difference
 from remanent.dynamics.priors import MECHANISMS, SWITCHES
-from remanent.plan.simulate import PLAN_WORDS, continued
+from remanent.plan.plans import continued
+from remanent.plan.simulate import PLAN_WORDS
 from remanent.relapse.predict import EDGES_DAYS, Estimate
 from remanent.report import views as show
 from remanent.stages.analyse import Results
 from remanent.stages.contribution import HORIZON_DAYS
+from remanent.stages.courses import stability_words
+from remanent.stages.error_rates import words as error_words
+from remanent.stages.next_measurement import words as measure_words
 from remanent.stages.planning import warning_words
 from remanent.stages.tables import report_rows, states_informed
 from remanent.stages.timelines import Context, timeline_of
@@ -67,11 +71,21 @@ def _patient(panel: Panel, results: Results | None, context: Context, i: int, la
     advice = results.advice[lane]
     return replace(
         page,
-        advice=show.Advice(advice.code, advice.reasons, advice.missing),
+        advice=show.Advice(
+            advice.code,
+            advice.reasons,
+            advice.missing,
+            measure_next=measure_words(context.planning.following.get(who, ())),
+            classes=tuple(c.words for c in context.planning.classes),
+            error_rates=error_words(context.planning.errors, who, advice.code, HEADLINE_DAYS),
+        ),
         states=_states(results, lane),
         indicators=_indicators(results, lane),
         remanence=_remanence(results, lane),
-        forecasts=_forecasts(results, lane),
+        forecasts=_forecasts(results, lane, {**PLAN_WORDS, **context.planning.plan_words}),
+        stability=()
+        if context.planning.stability is None
+        else stability_words(results, context.planning.stability, lane, HEADLINE_DAYS),
         mechanisms=_mechanisms(results, lane),
         modalities=_modalities(results, lane),
     )
@@ -196,7 +210,7 @@ def _remanence(results: Results, lane: int) -> show.Remanence:
     )
 
 
-def _forecasts(results: Results, lane: int) -> show.Forecasts:
+def _forecasts(results: Results, lane: int, plan_words: Mapping[str, str]) -> show.Forecasts:
     if results.gone[lane]:
         return show.Forecasts(basis=show.Basis("nothing", _GONE))
     plans = tuple(
@@ -207,7 +221,7 @@ def _forecasts(results: Results, lane: int) -> show.Forecasts:
             mean=_from_zero(estimate.mean[:, lane]),
             lower=_from_zero(estimate.lower[:, lane]),
             upper=_from_zero(estimate.upper[:, lane]),
-            doses=PLAN_WORDS[name] + (_standing_doses(results, lane) if name == "continue" else ""),
+            doses=plan_words[name] + (_standing_doses(results, lane) if name == "continue" else ""),
         )
         for name, estimate in results.outcome.relapse.items()
         if results.outcome.informed[name][lane]

@@ -1,0 +1,134 @@
+"""Possible truths about every patient, today or later on unchanged doses, and what each measure would then show.
+
+For each mechanism and each draw of the population parameters, one draw of the patient's state x = (f, s, random effects) from its filtered law; the
+patient's own level of each measure is kept as a Gaussian given x, so that a reading's law given a particle is exact. Until a later day the state moves by
+the model's own transition with its process noise, and a particle counts as far as it predicts no relapse until then.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from remanent.dynamics.compile import compiled
+from remanent.dynamics.filter import G_F, G_S, P_GAIN, F, Q, S, last_state
+from remanent.dynamics.forecast import Today
+from remanent.dynamics.infer import Posterior
+from remanent.dynamics.model import transition
+from remanent.dynamics.priors import SWITCHES, Layout, to_params
+from remanent.dynamics.steps import Grid
+from remanent.plan.next_scan import Reading
+
+_KEPT = np.array([F, S, P_GAIN, G_F, G_S, Q])
+_NAMED = ("l_f", "l_s", "l_e", "l_w", "mu", "sigma")
+_SCALAR = ("tau_e", "tau_w", "k_f", "c", "a", "r", "sig_f", "sig_s")
+
+
+class Possible(NamedTuple):
+    """Draws under one mechanism.
+
+    Attributes
+    ----------
+    today
+        Parameters and states, see `forecast.Today`.
+    level, level_cov
+        Mean and covariance of each measure's own level, less the state's part, given the state, [draw, patient, measure (, measure)].
+    trace, withdrawal
+        e and w, [draw, patient].
+    params
+        Parameters by name, [draw] or [draw, measure]; `alpha` [draw, class].
+    """
+
+    today: Today
+    level: Float[np.ndarray, "draw patient measure"]
+    level_cov: Float[np.ndarray, "draw patient measure measure"]
+    trace: Float[np.ndarray, "draw patient"]
+    withdrawal: Float[np.ndarray, "draw patient"]
+    params: dict[str, np.ndarray]
+
+
+def possible(
+    posterior: Posterior, grid: Grid, mechanism: int, size: tuple[int, int], rng: np.random.Generator
+) -> Possible:
+    """Draws of today under one mechanism; `size`: (draws, patients)."""
+    draws, patients = size
+    theta = posterior.fits[mechanism].draw(rng, draws)
+    found = _laws(posterior.layout)(jnp.asarray(theta), jnp.asarray(SWITCHES[mechanism]), Grid(*map(jnp.asarray, grid)))
+    mean, cov, trace, withdrawal = map(np.asarray, found[:4])
+    params = {name: np.asarray(v) for name, v in found[4].items()}
+    mean, cov = mean[:, :patients], cov[:, :patients]
+    kept = len(_KEPT)
+    inner = cov[..., :kept, :kept] + 1e-12 * np.eye(kept)
+    z = rng.standard_normal((*mean.shape[:2], kept, 1))
+    x = mean[..., :kept] + (np.linalg.cholesky(inner) @ z)[..., 0]
+    gain = np.swapaxes(np.linalg.solve(inner, cov[..., :kept, kept:]), -1, -2)
+    level = mean[..., kept:] + (gain @ (x - mean[..., :kept])[..., None])[..., 0]
+    level_cov = cov[..., kept:, kept:] - gain @ cov[..., :kept, kept:]
+    today = Today(theta, *np.moveaxis(x, -1, 0))
+    level = level + params["mu"][:, None]
+    return Possible(today, level, level_cov, trace[:, :patients], withdrawal[:, :patients], params)
+
+
+@lru_cache(maxsize=8)
+def _laws(layout: Layout) -> Callable[..., Any]:
+    """Program: law of the whole state after the last step, (f, s, effects) first, and the parameters it rests on."""
+
+    def laws(theta: Array, switches: Array, grid: Grid) -> tuple[Any, ...]:
+        def one(t: Array) -> tuple[Any, ...]:
+            params = to_params(t, layout, switches)
+            moments = last_state(params, grid)
+            named = {k: getattr(params, k) for k in (*_NAMED, *_SCALAR, "alpha")}
+            return moments.mean.T, jnp.moveaxis(moments.cov, -1, 0), moments.trace, moments.withdrawal, named
+
+        return jax.lax.map(one, theta)
+
+    return compiled(laws)
+
+
+def moved(
+    now: Possible,
+    later: tuple[Float[np.ndarray, "draw patient"], Float[np.ndarray, "draw patient"]],
+    dose: Float[np.ndarray, "class patient"],
+    days: float,
+    rng: np.random.Generator,
+) -> Possible:
+    """The same draws after `days`: `later` holds the expected f and s, `dose` mean exposure until then; diffusion is drawn."""
+    p = now.params
+    kappa = p["c"][:, None] + p["a"][:, None] * np.tensordot(p["alpha"], dose, 1)
+    column = {k: p[k][:, None] for k in ("k_f", "r", "sig_f", "sig_s")}
+    law = transition(column["k_f"], kappa, column["r"], (column["sig_f"], column["sig_s"]), np.full(kappa.shape, days))
+    qff, qfs, qss = (np.asarray(v) for v in (law.qff, law.qfs, law.qss))
+    a, b = rng.standard_normal((2, *qff.shape))
+    root = np.sqrt(np.maximum(qff, 1e-300))
+    f = later[0] + root * a
+    s = later[1] + qfs / root * a + np.sqrt(np.maximum(qss - qfs**2 / root**2, 0.0)) * b
+    return now._replace(
+        today=now.today._replace(f=f, s=s),
+        trace=now.trace * np.exp(-days / p["tau_e"])[:, None],
+        withdrawal=now.withdrawal * np.exp(-days / p["tau_w"])[:, None],
+    )
+
+
+def reading_of(
+    parts: Sequence[Possible],
+    patient: int,
+    measures: Int[np.ndarray, " measure"],
+    se2: Float[np.ndarray, " measure"],
+    repeats: int,
+) -> Reading:
+    """What the measures would show of one patient, particles of all mechanisms in order; `repeats` readings count as their mean."""
+    means, covs = [], []
+    for one in parts:
+        p = {k: one.params[k][:, measures] for k in _NAMED}
+        t = one.today
+        state = p["l_f"] * t.f[:, patient, None] + p["l_s"] * t.s[:, patient, None]
+        inputs = p["l_e"] * one.trace[:, patient, None] + p["l_w"] * one.withdrawal[:, patient, None]
+        means.append(one.level[:, patient, measures] + state + inputs)
+        own = one.level_cov[:, patient][:, measures[:, None], measures[None]]
+        noise = (p["sigma"] ** 2 + se2) / repeats
+        covs.append(own + noise[:, :, None] * np.eye(measures.size))
+    return Reading(np.concatenate(means), np.concatenate(covs))

@@ -1,0 +1,160 @@
+"""Courses beyond the standard plans: plans of the user's own, and withdrawal under stress, with the draws of the standard forecasts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from remanent._errors import InputError, Problem
+from remanent.dynamics.compare import settings
+from remanent.dynamics.grid import medication_of
+from remanent.plan.plans import PlanSpec
+from remanent.plan.simulate import Person, check_course, planned_outlook, stability_plans
+from remanent.relapse.predict import (
+    HORIZONS_DAYS,
+    Ensemble,
+    Estimate,
+    at_horizons,
+    contraction,
+    kept,
+    posterior_ensemble,
+    prior_ensemble,
+    summarise,
+)
+from remanent.stages.analyse import DRAWS, Results
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Withdrawal under each stress test: hold, and what the stress adds to relapse, [horizon, lane] each."""
+
+    hold: dict[str, Estimate]
+    added: dict[str, Estimate]
+
+
+def ensembles(results: Results) -> tuple[Ensemble, Ensemble]:
+    """The draws of the standard forecasts again: posterior and prior."""
+    line, rng = results.timeline, np.random.default_rng(results.seed)
+    weight = np.repeat(results.comparison.evidence_weight[None], len(line.lanes), 0)
+    after = posterior_ensemble(results.posterior, line.grid, weight, DRAWS, rng)
+    return after, prior_ensemble(results.posterior, line.grid, len(line.lanes), DRAWS, rng)
+
+
+def people(results: Results) -> list[Person]:
+    """Every lane's patient as plans need them."""
+    panel = results.panel
+    out = []
+    for lane, i in enumerate(results.timeline.lanes.tolist()):
+        ect = panel.ect_day[panel.ect_patient == i]
+        out.append(Person(lane, medication_of(panel, i), int((ect <= 0).sum()) or ect.size))
+    return out
+
+
+def with_plans(results: Results, plans: Sequence[PlanSpec]) -> tuple[Results, list[Problem]]:
+    """Results with a forecast under each plan, and the patients in whom a plan cannot be carried out.
+
+    Raises
+    ------
+    InputError
+        A plan can be carried out in nobody.
+    """
+    if not plans:
+        return results, []
+    after, before = ensembles(results)
+    outcome, problems = results.outcome, []
+    relapse, informed = dict(outcome.relapse), dict(outcome.informed)
+    enough = results.panel.relapsed.sum() >= settings()["informed"]["relapses"]["value"]
+    for plan in plans:
+        able, why = _able(results, plan)
+        problems += [Problem("plans", None, plan.name, words, "set_aside") for words in why]
+        outlook = planned_outlook(plan, results.timeline, able)
+        rolled, blind = kept(after, outlook), kept(before, outlook)
+        possible = np.array([p is not None for p in able])
+        found = summarise([1 - a.survival for a in rolled], after.weight)
+        relapse[plan.name] = Estimate(*(np.where(possible, v, np.nan) for v in (found.mean, found.lower, found.upper)))
+        moved = contraction(
+            [1 - a.survival for a in rolled], [1 - a.survival for a in blind], (after.weight, before.weight)
+        )
+        informed[plan.name] = enough & possible & (moved >= settings()["informed"]["contraction"]["value"])
+    return replace(results, outcome=replace(outcome, relapse=relapse, informed=informed)), problems
+
+
+def _able(results: Results, plan: PlanSpec) -> tuple[list[Person | None], list[str]]:
+    """The patients in whom a plan can be carried out, None in place of the others, and why not."""
+    able: list[Person | None] = []
+    why: list[str] = []
+    errors: list[InputError] = []
+    for person in people(results):
+        try:
+            check_course(plan, person)
+            plan.applied(person.given.doses, float(results.timeline.today[person.lane]))
+            able.append(person)
+        except InputError as error:
+            able.append(None)
+            errors.append(error)
+            why.append(f"{results.panel.patients[results.timeline.lanes[person.lane]]}: {error}")
+    if errors and not any(able):
+        raise errors[0]
+    return able, why
+
+
+def stability(results: Results) -> Stability:
+    """Hold under withdrawal and stress, for everyone."""
+    after, _ = ensembles(results)
+    patients: list[Person | None] = list(people(results))
+    hold, added = {}, {}
+    calm: list[np.ndarray] | None = None
+    for plan in stability_plans():
+        alive = [a.survival for a in kept(after, planned_outlook(plan, results.timeline, patients))]
+        calm = alive if calm is None else calm
+        hold[plan.name] = at_horizons(summarise(alive, after.weight))
+        lost = [c - a for c, a in zip(calm, alive, strict=True)]
+        added[plan.name] = at_horizons(summarise(lost, after.weight))
+    return Stability(hold, added)
+
+
+def stability_table(results: Results | None, found: Stability | None) -> dict[str, list[Any]]:
+    """stability.tsv; numbers only where the data inform the forecast under withdrawal."""
+    names = ("participant_id", "day", "stress", "horizon_days")
+    parts = [f"{what}_{part}" for what in ("hold", "added") for part in ("mean", "lower", "upper")]
+    columns: dict[str, list[Any]] = {name: [] for name in (*names, *parts, "basis")}
+    if results is None or found is None:
+        return columns
+    for lane, i in enumerate(results.timeline.lanes.tolist()):
+        gone, known = bool(results.gone[lane]), bool(results.outcome.informed["stop"][lane])
+        for stress in found.hold:
+            for k, horizon in enumerate(HORIZONS_DAYS):
+                values = [
+                    float(getattr(e[stress], part)[k, lane]) if known and not gone else np.nan
+                    for e in (found.hold, found.added)
+                    for part in ("mean", "lower", "upper")
+                ]
+                basis = "undefined" if gone else "data" if known else "prior"
+                row = (results.panel.patients[i], float(results.timeline.today[lane]), stress, horizon, *values, basis)
+                for column, value in zip(columns.values(), row, strict=True):
+                    column.append(value)
+    return columns
+
+
+def stability_words(results: Results, found: Stability, lane: int, horizon_days: float) -> tuple[str, ...]:
+    """What each stress test does to this patient's hold, in words; nothing where the data do not inform it."""
+    if results.gone[lane] or not results.outcome.informed["stop"][lane]:
+        return ()
+    k = HORIZONS_DAYS.index(horizon_days)
+    said = []
+    for stress, hold in found.hold.items():
+        numbers = [100 * float(v[k, lane]) for v in (hold.mean, hold.lower, hold.upper)]
+        after = "without stress" if stress == "none" else f"after {stress} (four weeks)"
+        extra = found.added[stress]
+        more = (
+            ""
+            if stress == "none"
+            else f"; the stress itself adds {100 * float(extra.mean[k, lane]):.0f} percentage points of relapse "
+            f"({100 * float(extra.lower[k, lane]):.0f} to {100 * float(extra.upper[k, lane]):.0f})"
+        )
+        said.append(
+            f"{after}: {numbers[0]:.0f} % without relapse within {horizon_days:.0f} days "
+            f"(90 % interval {numbers[1]:.0f} to {numbers[2]:.0f} %){more}"
+        )
+    return tuple(said)

@@ -1,0 +1,98 @@
+"""Plans, error rates, stress tests and the next measurement through the stages, on the small study."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small import Ran, read, records
+
+from remanent._errors import InputError
+from remanent.plan.parse import parse_plans
+from remanent.plan.simulate import STANDARD_PLANS
+from remanent.stages.analyse import Results
+from remanent.stages.courses import with_plans
+from remanent.stages.options import read_plans
+
+
+def test_stability_has_every_patient_stress_and_horizon(ran: Ran, results: Results) -> None:
+    rows = records(ran.out / "stability.tsv")
+    stresses = {row["stress"] for row in rows}
+    assert stresses == {"none", "poor sleep", "CRP doubled", "both"}
+    assert len(rows) == len(results.timeline.lanes) * len(stresses) * 4
+    hold = {(r["participant_id"], r["horizon_days"]): r["hold_mean"] for r in records(ran.out / "remanence.tsv")}
+    for row in rows:
+        if row["stress"] == "none" and row["basis"] == "data":
+            assert float(row["hold_mean"]) == pytest.approx(
+                float(hold[row["participant_id"], row["horizon_days"]]), abs=1e-4
+            )
+            assert float(row["added_mean"]) == 0
+
+
+def test_errors_stand_beside_the_advice_they_belong_to(ran: Ran) -> None:
+    advice = {r["participant_id"]: r["advice"] for r in records(ran.out / "plans.tsv")}
+    for row in records(ran.out / "advice_errors.tsv"):
+        if row["participant_id"] != "rule":
+            assert row["advice"] == advice[row["participant_id"]]
+        assert (row["below"] != "n/a") == (row["advice"] == "taper")
+        assert (row["needless"] != "n/a") == (row["advice"] == "hold")
+
+
+def test_next_measurements_are_ranked_for_everyone_at_risk(ran: Ran, results: Results) -> None:
+    rows = records(ran.out / "next.tsv")
+    people = [
+        results.panel.patients[i] for i, gone in zip(results.timeline.lanes, results.gone, strict=True) if not gone
+    ]
+    assert {r["participant_id"] for r in rows} <= set(people)
+    for who in {r["participant_id"] for r in rows}:
+        mine = [r for r in rows if r["participant_id"] == who]
+        assert [int(r["rank"]) for r in mine] == list(range(1, len(mine) + 1))
+        assert {"rating"} <= {r["measurement"] for r in mine}
+        for r in mine:
+            assert float(r["day"]) == pytest.approx(
+                float(mine[0]["day"]) - float(mine[0]["in_days"]) + float(r["in_days"])
+            )
+            if r["remanence_sd_after"] != "n/a":
+                assert float(r["remanence_sd_after"]) <= float(r["remanence_sd_before"]) + 1e-9
+
+
+def test_pages_say_it(ran: Ran) -> None:
+    pages = [read(p) for p in ran.out.glob("sub-*.html")]
+    known = [r for r in records(ran.out / "stability.tsv") if r["basis"] == "data"]
+    assert any("Would the recovery stand on its own?" in page for page in pages) == bool(known)
+
+
+def test_own_plans_are_forecast_with_the_same_draws(results: Results) -> None:
+    same = {"twelve weeks": [{"taper": {"weeks": 12}}], "slower": [{"taper": {"weeks": 30}}]}
+    found, problems = with_plans(results, parse_plans(same))
+    assert problems == []
+    assert list(found.outcome.relapse)[: len(STANDARD_PLANS)] == list(STANDARD_PLANS)
+    again, slower, taper = (found.outcome.relapse[name].mean for name in ("twelve weeks", "slower", "taper"))
+    np.testing.assert_allclose(again, taper, atol=1e-12)
+    takes = np.array([s.exposure > 0.1 for s in results.situation])
+    assert (slower[:20, takes] <= taper[:20, takes] + 1e-9).all()
+
+
+def test_a_plan_that_is_impossible_in_some_leaves_them_out(results: Results) -> None:
+    drug = str(results.panel.doses.drug[0])
+    found, problems = with_plans(results, parse_plans({"end it": [{"stop": {"drugs": [drug]}}]}))
+    mean = found.outcome.relapse["end it"].mean
+    never = [k for k in range(mean.shape[1]) if np.isnan(mean[:, k]).all()]
+    assert len(problems) == len(never) > 0
+    assert all("was never given to this patient" in p.problem for p in problems)
+    assert not found.outcome.informed["end it"][never].any()
+
+
+def test_a_plan_that_nobody_can_follow_stops(results: Results) -> None:
+    with pytest.raises(InputError, match=r"nothing is known of its effect|never given"):
+        with_plans(results, parse_plans({"p": [{"stop": {"drugs": ["tranylcypromine"]}}]}))
+
+
+def test_a_file_that_is_no_file_of_plans(tmp_path: Path) -> None:
+    bad = tmp_path / "plans.yaml"
+    bad.write_text("p: [taper: {weeks: 3")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_plans(bad)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_plans(tmp_path / "none.yaml")
+    bad.write_text('{"p": [{"taper": {"weeks": 24}}]}')
+    assert read_plans(bad)[0].name == "p"
