@@ -1,8 +1,8 @@
 """Simulation-based calibration: parameters drawn from the prior, data from the model, rank of the truth in its posterior; all cohorts are fitted at once.
 
 Observations come from the model's own predictive law on a fixed design (linear form, no relapse); that law is tested against the joint Gaussian. The modes
-are found here by a BFGS of all cohorts side by side, so the optimiser of `infer` is not what is tested, only where it ends: the Laplace approximation. Its
-draws, weighted to the exact posterior (Pareto-smoothed, two rounds), give the ranks under the posterior itself.
+are found here by a BFGS of all cohorts side by side, so the optimiser of `infer` is not what is tested, only where it ends: the Laplace approximation. From it
+Hamiltonian Monte Carlo of all cohorts at once draws from the posterior itself.
 """
 
 from collections.abc import Callable
@@ -12,30 +12,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-from evidence import t_draws
 from synthetic import Cohort
 
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import log_likelihood, replicate
-from remanent.dynamics.pareto import smoothed
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, to_params
 from remanent.dynamics.steps import Grid, without_events
 
 _TOGETHER = 50  # cohorts per pass: more leave the cache
 _STEP = 1e-5
+_WARM_UP, _LEAPS = 50, 5
 
 
 class Calibration(NamedTuple):
-    """Posterior probability below the truth by the Laplace approximation and by the weighted draws, and sd ratio posterior / prior, [replicate, param].
+    """Posterior probability below the truth by the Laplace approximation and by draws of the posterior, and sd ratio posterior / prior, [replicate, param].
 
-    `converged` and `pareto_k` say for each replicate whether the mode was found and what the weights are worth.
+    `converged` and `accepted` say for each replicate whether the mode was found and which share of the moves was accepted.
     """
 
     laplace: np.ndarray
     exact: np.ndarray
     sd: np.ndarray
     converged: np.ndarray
-    pareto_k: np.ndarray
+    accepted: np.ndarray
 
 
 def p_values(rank: np.ndarray, bins: int = 10) -> np.ndarray:
@@ -49,7 +48,7 @@ def coverage(rank: np.ndarray, level: float) -> np.ndarray:
     return (np.abs(rank - 0.5) < level / 2).mean(0)
 
 
-def calibrate(cohort: Cohort, replicates: int, seed: int, draws: int = 400) -> Calibration:
+def calibrate(cohort: Cohort, replicates: int, seed: int, draws: int = 100) -> Calibration:
     """Under the dual mechanism, which has every parameter."""
     layout, switches = cohort.layout, jnp.asarray(SWITCHES[MECHANISMS.index("dual")])
     design = Grid(*map(jnp.asarray, without_events(cohort.timeline.grid)))
@@ -63,13 +62,13 @@ def calibrate(cohort: Cohort, replicates: int, seed: int, draws: int = 400) -> C
         per_patient = log_likelihood(to_params(theta, layout, switches), design._replace(value=value))
         return 0.5 * (theta**2).sum() - per_patient.sum()
 
-    values = _in_chunks(compiled(jax.vmap(loss)), data)
     slopes = _in_chunks(compiled(jax.vmap(jax.value_and_grad(loss))), data)
     mode, hessian, decrement = laplace(slopes, np.zeros_like(truth))
     cov = np.linalg.inv(hessian)
     sd = np.sqrt(np.einsum("rpp->rp", cov))
-    exact, k = _weighted_ranks(values, (mode, cov), truth, draws, rng)
-    return Calibration(scipy.stats.norm.cdf((truth - mode) / sd), exact, sd, decrement < 1e-4, k)
+    drawn, accepted = hamiltonian(slopes, (mode, cov), draws, rng)
+    exact = (drawn < truth).mean(0)
+    return Calibration(scipy.stats.norm.cdf((truth - mode) / sd), exact, sd, decrement < 1e-4, accepted)
 
 
 def _in_chunks(program: Callable, data: np.ndarray) -> Callable[[np.ndarray], tuple[np.ndarray, ...] | np.ndarray]:
@@ -156,20 +155,34 @@ def _newton(slopes: Callable, theta: np.ndarray, hessian: np.ndarray) -> np.ndar
     return theta
 
 
-def _weighted_ranks(
-    values: Callable, normal: tuple[np.ndarray, np.ndarray], truth: np.ndarray, draws: int, rng: np.random.Generator
+def hamiltonian(
+    slopes: Callable, normal: tuple[np.ndarray, np.ndarray], draws: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Share of the weight of draws below the truth, [replicate, param], and the Pareto shape of each replicate's weights."""
+    """Draws [draw, replicate, param] of all posteriors at once, and each one's share of accepted moves: five leapfrog steps in the normal's own coordinates."""
     mean, cov = normal
-    for _ in range(2):
-        root = np.linalg.cholesky(cov)
-        drawn, log_t = zip(*(t_draws(m, r, draws, rng) for m, r in zip(mean, root, strict=True)), strict=True)
-        thetas = np.stack(drawn, axis=1)
-        log_joint = -np.stack([values(theta) for theta in thetas], axis=1)
-        log_ratio = np.where(np.isfinite(log_joint), log_joint - np.stack(log_t), -np.inf)
-        found = [smoothed(row) for row in log_ratio]
-        weight, k = np.exp(np.stack([w for w, _ in found])), np.array([k for _, k in found])
-        mean = np.einsum("rs,srp->rp", weight, thetas)
-        centred = thetas - mean
-        cov = np.einsum("rs,srp,srq->rpq", weight, centred, centred) + 1e-6 * np.eye(mean.shape[1])
-    return np.einsum("rs,srp->rp", weight, thetas < truth), k
+    root = np.linalg.cholesky(cov)
+
+    def at(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value, gradient = slopes(mean + np.einsum("rpq,rq->rp", root, z))
+        return np.where(np.isfinite(value), value, np.inf), np.einsum("rqp,rq->rp", root, np.nan_to_num(gradient))
+
+    z = rng.standard_normal(mean.shape)
+    value, gradient = at(z)
+    kept, accepted = [], []
+    for k in range(_WARM_UP + draws):
+        step = 0.35 * rng.uniform(0.8, 1.2, (len(z), 1))
+        speed = rng.standard_normal(z.shape)
+        new, push, moved, slope = z, speed, value, gradient
+        for _ in range(_LEAPS):
+            push = push - step / 2 * slope
+            new = new + step * push
+            moved, slope = at(new)
+            push = push - step / 2 * slope
+        gain = value - moved + 0.5 * ((speed**2).sum(1) - (push**2).sum(1))
+        take = np.log(rng.random(len(z))) < gain
+        z, gradient = (np.where(take[:, None], b, a) for a, b in ((z, new), (gradient, slope)))
+        value = np.where(take, moved, value)
+        if k >= _WARM_UP:
+            kept.append(mean + np.einsum("rpq,rq->rp", root, z))
+            accepted.append(take)
+    return np.stack(kept), np.mean(accepted, axis=0)
