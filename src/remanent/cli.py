@@ -18,6 +18,7 @@ _RULE = (
 )
 _RIVALS = "also compare ways to forecast relapse on patients they have not seen (fits again and again: minutes)"
 _BREAKS = "days after the index course on which the hazard of relapse may change, e.g. 28,91; constant without it"
+_FORM = "how structure is pulled back: to one level, or to one of two about a tipping point; both: the one with more evidence"
 CLOSED_PIPE = 128 + 13  # what a shell gives for a program ended by SIGPIPE
 RESEARCH_ONLY = "Research use only. Not a medical device."
 
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "--thresholds", type=Path, help="YAML file with thresholds of the advice, in place of the shipped ones"
     )
     run.add_argument("--relapse-rule", metavar="NAME", help=_RULE)
+    run.add_argument("--form", choices=["linear", "two-basin", "both"], default="linear", help=_FORM)
     run.add_argument("--hazard-breaks", type=_days, default=(), metavar="DAY,DAY", help=_BREAKS)
     run.add_argument("--rivals", action="store_true", help=_RIVALS)
     run.add_argument(
@@ -271,6 +273,7 @@ def _options(options: argparse.Namespace) -> Any:
         inference=getattr(options, "inference", "laplace"),
         plans=read_plans(options.plans) if options.plans else (),
         relapse_rule=rule(options.relapse_rule).name if options.relapse_rule else None,
+        form=getattr(options, "form", "linear"),
         hazard_breaks=getattr(options, "hazard_breaks", ()),
     )
 

@@ -21,9 +21,11 @@ from jax.flatten_util import ravel_pytree
 from scipy.optimize import minimize
 
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import START_SD, Grid, log_likelihood
+from remanent.dynamics.filter import log_likelihood
 from remanent.dynamics.infer import hessian_of
 from remanent.dynamics.model import Params
+from remanent.dynamics.recursion import START_SD
+from remanent.dynamics.steps import Grid
 
 _K = 1e-6  # k_f (1/year): over 15 years the function loses 15 millionths
 _TINY = 1e-8

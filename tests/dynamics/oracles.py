@@ -10,8 +10,9 @@ import jax
 import numpy as np
 import scipy.linalg
 
-from remanent.dynamics.filter import START_SD, Grid
 from remanent.dynamics.model import Params
+from remanent.dynamics.recursion import START_SD
+from remanent.dynamics.steps import Grid
 
 EFFECTS = 6  # f, s, p_i, g_f,i, g_s,i, q_i stand before the patient's own levels of the indicators
 

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import jax.scipy.linalg
 import numpy as np
 
-from remanent.dynamics.filter import START_SD, Grid
 from remanent.dynamics.model import Params
+from remanent.dynamics.recursion import START_SD
+from remanent.dynamics.steps import Grid
 
 VISITS, INDICATORS = 12, 8
 

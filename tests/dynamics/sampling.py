@@ -73,6 +73,66 @@ def by_particles(params: Params, grid: Grid, i: int, particles: int, rng: np.ran
     return Sampled(float(total), np.nan, np.array(means), np.array(sds))
 
 
+def by_fine_particles(params: Params, grid: Grid, i: int, particles: int, rng: np.random.Generator) -> Sampled:
+    """Bootstrap particle filter of the two-basin form: Euler steps of at most half a day, each particle with its own tipping point; nothing is linearised."""
+    p, g = plain(params, grid)
+    cloud = _two_basin_start(p, g, i, particles, rng)
+    own_mean, own_var = np.zeros((len(p.mu), particles)), p.sd_mu**2
+    log_w, total, means, sds, w, e = np.full(particles, -np.log(particles)), 0.0, [], [], 0.0, 0.0
+    for t in range(g.dt.shape[0]):
+        cloud[:2] = _two_basin_step(p, g, t, i, cloud, rng)
+        dt = float(g.dt[t, i])
+        kept = (1 - np.exp(-dt / p.tau_w)) / (dt / p.tau_w) if dt else 1.0
+        w = w * np.exp(-dt / p.tau_w) + p.omega * g.lost[t, i] * kept
+        e = e * np.exp(-dt / p.tau_e) + np.einsum("q,q", p.ect_e, g.ect[:, t, i])
+        log_w = log_w + _log_events(p, g, t, i, cloud[0])
+        if g.observed[t, i] > 0:
+            j = g.indicator[t, i]
+            var = g.se2[t, i] + p.sigma[j] ** 2 + own_var[j]
+            fixed = p.mu[j] + p.l_e[j] * e + p.l_w[j] * w
+            error = g.value[t, i] - fixed - p.l_f[j] * cloud[0] - p.l_s[j] * cloud[1] - own_mean[j]
+            log_w = log_w - 0.5 * (np.log(2 * np.pi * var) + error**2 / var)
+            own_mean[j] += own_var[j] / var * error
+            own_var[j] *= 1 - own_var[j] / var
+        gained = logsumexp(log_w)
+        total, log_w = total + gained, log_w - gained
+        weight = np.exp(log_w)
+        means.append(cloud[:2] @ weight)
+        sds.append(np.sqrt((cloud[:2] - means[-1][:, None]) ** 2 @ weight))
+        if 1 / (weight @ weight) < particles / 2:
+            edges = (rng.random() + np.arange(particles)) / particles
+            chosen = np.minimum(np.searchsorted(np.cumsum(weight), edges), particles - 1)
+            cloud, own_mean = cloud[:, chosen], own_mean[:, chosen]
+            log_w = np.full(particles, -np.log(particles))
+    return Sampled(float(total), np.nan, np.array(means), np.array(sds))
+
+
+def _two_basin_start(p: Params, g: Grid, i: int, particles: int, rng: np.random.Generator) -> np.ndarray:
+    """f, s, p_i, g_f,i, g_s,i, q_i, theta_i of every particle."""
+    mean, cov = start(p, g, i)
+    theta = p.theta - np.einsum("x,x", p.set_point, g.tether[:, i])
+    centre = np.append(mean[:EFFECTS], theta)
+    sd = np.append(np.sqrt(np.diag(cov))[:EFFECTS], p.sd_theta)
+    return centre[:, None] + sd[:, None] * rng.standard_normal((EFFECTS + 1, particles))
+
+
+def _two_basin_step(p: Params, g: Grid, t: int, i: int, cloud: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    f, s, gain, g_f, g_s, q, theta = cloud
+    crp, sleep, talk = g.stress[:, t, i]
+    drug = np.einsum("k,k", p.rho, g.dose[:, t, i] - g.held[:, i])
+    target = gain * drug - q * (p.b[0] * crp + p.b[1] * sleep) - p.b[2] * talk
+    kappa = p.c + p.a * np.einsum("k,k", p.alpha, g.dose[:, t, i])
+    parts = max(int(np.ceil(2 * g.dt[t, i])), 1)
+    h = g.dt[t, i] / parts
+    for _ in range(parts):
+        z = rng.standard_normal((2, f.size)) * np.sqrt(h)
+        df = -p.k_f * (f - s - target)
+        ds = kappa * (f - s) - p.r * s * (s - theta) * (s - 1)
+        f, s = f + h * df + p.sig_f * z[0], s + h * ds + p.sig_s * z[1]
+    jumps = [np.einsum("q,q", m, g.ect[:, t, i]) for m in (p.ect_f, p.ect_s)]
+    return np.stack([f + jumps[0] * g_f, s + jumps[1] * g_s])
+
+
 def _log_events(p: Params, g: Grid, t: int, i: int, f: np.ndarray) -> np.ndarray:
     """Log density of what happened in one step, survival included, given f."""
     relapse, dropout = hazards_at(p, g, t, i, f)

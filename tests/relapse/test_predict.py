@@ -1,5 +1,7 @@
 """Forecasts against brute force: an Euler simulation of the equations with a hazard, weighted quantiles of expanded samples, remanence by its definition."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from remanent.relapse.predict import (
     Ensemble,
     at_horizons,
     contraction,
+    distance_to_tipping,
     kept,
     relapse_probability,
     remanence,
@@ -24,21 +27,20 @@ from remanent.relapse.predict import (
     summarise,
 )
 
-LAYOUT = layout(
-    Design(
-        Indicators(("hdrs17",), np.array([True]), np.zeros(1), np.ones(1), np.array([[True, False, False, True]])),
-        crp_centre=0.0,
-        sleep_centre=7.0,
-        classes=("ssri",),
-        class_weight=(1.0,),
-        placements=(),
-        placement_weight=(),
-        tether=(),
-        risk=(),
-        reserve=(),
-        dropout=False,
-    )
+DESIGN = Design(
+    Indicators(("hdrs17",), np.array([True]), np.zeros(1), np.ones(1), np.array([[True, False, False, True]])),
+    crp_centre=0.0,
+    sleep_centre=7.0,
+    classes=("ssri",),
+    class_weight=(1.0,),
+    placements=(),
+    placement_weight=(),
+    tether=(),
+    risk=(),
+    reserve=(),
+    dropout=False,
 )
+LAYOUT = layout(DESIGN)
 INTERVALS = EDGES_DAYS.size - 1
 PATHS, SUBSTEP_DAYS = 8000, 0.1
 
@@ -55,7 +57,9 @@ def parameters(mechanism: int, theta: np.ndarray) -> Params:
     return to_params(jnp.asarray(theta), LAYOUT, jnp.asarray(SWITCHES[mechanism]))
 
 
-def euler(mechanism: int, theta: np.ndarray, start: tuple, dose: np.ndarray, stress: np.ndarray, seed: int):
+def euler(
+    mechanism: int, theta: np.ndarray, start: tuple, dose: np.ndarray, stress: np.ndarray, seed: int, tipping=None
+):
     """Survival and mean function at EDGES_DAYS[1:] by simulated paths, and their Monte Carlo errors; nothing shared but the parameters.
 
     df = -k_f (f - s - p D + b·u) dt + sig_f dW,  ds = [(c + a D)(f - s) - r s] dt + sig_s dW,  survival = E exp(-∫ h0 e^{-eta f} dt).
@@ -71,7 +75,8 @@ def euler(mechanism: int, theta: np.ndarray, start: tuple, dose: np.ndarray, str
         for _ in range(steps):
             noise = rng.standard_normal((2, PATHS)) * np.sqrt(h)
             df = -q["k_f"] * (f - s - p * dose[k] + push) * h + q["sig_f"] * noise[0]
-            ds = ((q["c"] + q["a"] * dose[k]) * (f - s) - q["r"] * s) * h + q["sig_s"] * noise[1]
+            pull = s if tipping is None else s * (s - tipping) * (s - 1)
+            ds = ((q["c"] + q["a"] * dose[k]) * (f - s) - q["r"] * pull) * h + q["sig_s"] * noise[1]
             before = q["h0"] * np.exp(-q["eta_f"] * f)
             f, s = f + df, s + ds
             hazard += h * (before + q["h0"] * np.exp(-q["eta_f"] * f)) / 2
@@ -112,6 +117,28 @@ def test_survival_and_function_are_those_of_simulated_paths(case: str) -> None:
     assert (np.abs(ahead.survival[:, 0, 0] - alive) < 4 * alive_error + 0.004).all()
     assert (np.abs(ahead.function[:, 0, 0] - function) < 4 * function_error + 0.004).all()
     assert relapse_probability(ensemble, (ahead,)).mean[:, 0] == pytest.approx(1 - ahead.survival[:, 0, 0])
+
+
+@pytest.mark.parametrize("s", [0.2, 0.45, 0.9], ids=["below", "at", "above the tipping point"])
+def test_two_basins_ahead_are_those_of_simulated_paths(s: float) -> None:
+    two = replace(DESIGN, form="two-basin")
+    theta = np.zeros(layout(two).size)
+    today = replace_tipping(today_of(theta[None], *(np.full((1, 1), v) for v in (s + 0.4, s, 0.4))), 0.45)
+    ensemble = Ensemble(Posterior(layout(two), ()), (1,), (today,), np.ones((1, 1)))
+    (ahead,) = roll(ensemble, course(np.zeros((INTERVALS, 1)), np.zeros((2, 1))))
+    alive, function, alive_error, function_error = euler(
+        1, np.zeros(LAYOUT.size), (s + 0.4, s, 0.4), np.zeros(INTERVALS), np.zeros(2), seed=1, tipping=0.45
+    )
+    assert (np.abs(ahead.survival[:, 0, 0] - alive) < 4 * alive_error + 0.01).all()
+    assert (np.abs(ahead.function[:, 0, 0] - function) < 4 * function_error + 0.02).all()
+    distance = distance_to_tipping(ensemble, (ahead,))
+    assert distance is not None
+    assert distance.mean[:, 0] == pytest.approx(ahead.structure[:, 0, 0] - 0.45)
+    assert distance_to_tipping(one_draw(1, coordinates(), (1.0, 0.5, 0.0)), (ahead,)) is None
+
+
+def replace_tipping(today: Today, tipping: float) -> Today:
+    return today._replace(tipping=np.full_like(today.f, tipping))
 
 
 def one_draw(mechanism: int, theta: np.ndarray, start: tuple) -> Ensemble:

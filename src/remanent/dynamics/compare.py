@@ -271,7 +271,7 @@ def _repeat(grid: Grid, times: int) -> Grid:
 
 @lru_cache(maxsize=8)
 def _evaluate(layout: Layout) -> Any:
-    return compiled(lambda theta, switches, grid: log_likelihood(to_params(theta, layout, switches), grid))
+    return compiled(lambda theta, switches, grid: log_likelihood(to_params(theta, layout, switches), grid, layout.form))
 
 
 @lru_cache(maxsize=8)
@@ -280,7 +280,9 @@ def _scores(layout: Layout) -> Any:
 
     def scores(theta: Array, switches: Array, grid: Grid) -> Array:
         def along(direction: Array) -> Array:
-            return jax.jvp(lambda t: log_likelihood(to_params(t, layout, switches), grid), (theta,), (direction,))[1]
+            return jax.jvp(
+                lambda t: log_likelihood(to_params(t, layout, switches), grid, layout.form), (theta,), (direction,)
+            )[1]
 
         return jax.lax.map(along, jnp.eye(theta.size))
 
@@ -289,7 +291,9 @@ def _scores(layout: Layout) -> Any:
 
 @lru_cache(maxsize=8)
 def _replicator(layout: Layout) -> Any:
-    return compiled(lambda rng, theta, switches, grid: replicate(rng, to_params(theta, layout, switches), grid))
+    return compiled(
+        lambda rng, theta, switches, grid: replicate(rng, to_params(theta, layout, switches), grid, layout.form)
+    )
 
 
 def _simulate(layout: Layout, rng: Array, theta: np.ndarray, switches: np.ndarray, design: Grid) -> Grid:

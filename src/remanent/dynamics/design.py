@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from remanent.dynamics.indicators import Indicators, choose_indicators, named_values
+from remanent.dynamics.model import FormName
 from remanent.study.panel import Panel
 from remanent.treatment.drugs import CLASSES, NOT_DRUGS, find
 
@@ -53,6 +54,8 @@ class Design:
         Whether anybody dropped out: only then has dropout a hazard.
     breaks
         Days on which the hazard of relapse may change, ascending.
+    form
+        How structure is pulled back: to one level, or to one of two on either side of a tipping point.
     """
 
     indicators: Indicators
@@ -67,6 +70,7 @@ class Design:
     reserve: tuple[Covariate, ...]
     dropout: bool
     breaks: tuple[float, ...] = ()
+    form: FormName = "linear"
 
     @property
     def periods(self) -> tuple[str, ...]:
@@ -79,7 +83,7 @@ class Design:
         return np.array([row.get(str(name), 0) for name in placements], int)
 
 
-def choose_design(panel: Panel, breaks: Sequence[float] = ()) -> Design:
+def choose_design(panel: Panel, breaks: Sequence[float] = (), form: FormName = "linear") -> Design:
     """Everything the panel holds that the model can use."""
     crp, sleep = named_values(panel.labs, "crp"), named_values(panel.sleep, "tst_h")
     taken = Counter(_class_of(drug) for drug, dose in _distinct_doses(panel) if dose > 0)
@@ -100,6 +104,7 @@ def choose_design(panel: Panel, breaks: Sequence[float] = ()) -> Design:
         reserve=tuple(c for name in RESERVE for c in _standardised(panel, name)),
         dropout=bool(panel.dropped_out.any()),
         breaks=tuple(sorted(float(b) for b in breaks)),
+        form=form,
     )
 
 

@@ -7,7 +7,7 @@ Two laws of the event are kept. `survival` asks about relapse in a patient who i
 `incidence` is the share in which a relapse would be seen, dropout competing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,18 +17,23 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import G_F, G_S, P_GAIN, F, Q, S, last_state
+from remanent.dynamics.filter import last_state
 from remanent.dynamics.hazard import Hazards, relapse_share, tilted_moments
-from remanent.dynamics.model import SENSITIVE, AnyArray, Params, Transition, transition
+from remanent.dynamics.model import SENSITIVE, AnyArray, FormName, Params, Transition, transition
 from remanent.dynamics.priors import Layout, to_params
+from remanent.dynamics.recursion import G_F, G_S, P_GAIN, F, Q, S
 from remanent.dynamics.steps import Grid, log_relative_hazard, tethered
+from remanent.dynamics.two_basin import THETA, bend, transition_about
 
 POINT_VARIANCE = 1e-10
 Lane = Float[AnyArray, " lane"]
 
 
 class Today(NamedTuple):
-    """Draws of what is unknown today: population parameters theta [draw, param] and each patient's (f, s) and random effects, [draw, patient]."""
+    """Draws of what is unknown today: population parameters theta [draw, param] and each patient's (f, s) and random effects, [draw, patient].
+
+    `tipping` is the patient's tipping point of structure; None in the linear form, which has none.
+    """
 
     theta: Float[AnyArray, "draw param"]
     f: Float[AnyArray, "draw patient"]
@@ -37,6 +42,7 @@ class Today(NamedTuple):
     g_f: Float[AnyArray, "draw patient"]
     g_s: Float[AnyArray, "draw patient"]
     q: Float[AnyArray, "draw patient"]
+    tipping: Float[AnyArray, "draw patient"] | None = None
 
 
 class Ahead(NamedTuple):
@@ -49,7 +55,7 @@ class Ahead(NamedTuple):
     incidence
         Probability that a relapse has been seen, dropout competing; 1 - survival where dropout has no hazard.
     function, structure
-        Means of f and s whatever happens.
+        Means of f and s whatever happens; minus `Today.tipping`, structure is the distance to the tipping point.
     """
 
     survival: Float[np.ndarray, "interval draw patient"]
@@ -100,22 +106,26 @@ def draw_today(
     mean, cov = (
         np.asarray(v) for v in _laws(layout)(jnp.asarray(theta), jnp.asarray(switches), Grid(*map(jnp.asarray, grid)))
     )
-    root = np.linalg.cholesky(cov + 1e-12 * np.eye(len(_KEPT)))
+    root = np.linalg.cholesky(cov + 1e-12 * np.eye(mean.shape[-1]))
     x = mean + (root @ rng.standard_normal((*mean.shape, 1)))[..., 0]
     return Today(theta, *np.moveaxis(x, -1, 0))
 
 
-_KEPT = np.array([F, S, P_GAIN, G_F, G_S, Q])
+_KEPT: Mapping[FormName, np.ndarray] = {
+    "linear": np.array([F, S, P_GAIN, G_F, G_S, Q]),
+    "two-basin": np.array([F, S, P_GAIN, G_F, G_S, Q, THETA]),
+}
 
 
 @lru_cache(maxsize=8)
 def _laws(layout: Layout) -> Callable[..., Any]:
-    """Program: mean [draw, patient, 6] and covariance [draw, patient, 6, 6] of (f, s) and the random effects after the last step."""
+    """Program: mean [draw, patient, state] and covariance [draw, patient, state, state] of (f, s) and the random effects after the last step."""
+    kept = _KEPT[layout.form]
 
     def laws(theta: Array, switches: Array, grid: Grid) -> tuple[Array, Array]:
         def one(t: Array) -> tuple[Array, Array]:
-            moments = last_state(to_params(t, layout, switches), grid)
-            return moments.mean[_KEPT].T, jnp.moveaxis(moments.cov[_KEPT][:, _KEPT], -1, 0)
+            moments = last_state(to_params(t, layout, switches), grid, layout.form)
+            return moments.mean[kept].T, jnp.moveaxis(moments.cov[kept][:, kept], -1, 0)
 
         return jax.lax.map(one, theta)
 
@@ -124,7 +134,7 @@ def _laws(layout: Layout) -> Callable[..., Any]:
 
 def roll_forward(layout: Layout, switches: Float[np.ndarray, " 2"], today: Today, outlook: Outlook) -> Ahead:
     """Survival and expected states of every draw of every patient under one outlook."""
-    found = _roll(layout)(jnp.asarray(switches), Today(*map(jnp.asarray, today)), Outlook(*map(jnp.asarray, outlook)))
+    found = _roll(layout)(jnp.asarray(switches), *jax.tree.map(jnp.asarray, (today, outlook)))
     return Ahead(*map(np.asarray, found))
 
 
@@ -148,12 +158,14 @@ class _Lanes(NamedTuple):
     f: Lane
     s: Lane
     hazard: Hazards
+    tipping: Lane | None
 
 
 class Course(NamedTuple):
-    """What each interval does to each lane, [interval, lane], and its length [interval]."""
+    """What each interval does to each lane, [interval, lane], and its length [interval]; without `law`, `rates` (k_f, r, kappa, sig_f, sig_s) make it."""
 
-    law: Transition
+    law: tuple[Array, ...]
+    rates: tuple[Array, ...]
     push_f: Array
     push_s: Array
     jump_f: Array
@@ -185,9 +197,13 @@ def by_lane(params: Params, today: Today, outlook: Outlook) -> tuple[_Lanes, Cou
     level = jax.vmap(tethered, (0, None))(params, outlook.tether)
     each = {k: jnp.repeat(getattr(params, k), patients) for k in ("eta_f", "hd0", "eta_d")}
     log_h0 = (jnp.log(params.h0)[:, None] + relative).ravel()
-    sig = (flat(per_draw(params.sig_f)), flat(per_draw(params.sig_s)))
+    rates = tuple(map(flat, (k_f, r, kappa, per_draw(params.sig_f), per_draw(params.sig_s))))
+    linear = today.tipping is None
     course = Course(
-        law=transition(flat(k_f), flat(kappa), flat(r), sig, outlook.dt[:, None]),
+        law=tuple(transition(rates[0], rates[2], rates[1], (rates[3], rates[4]), outlook.dt[:, None]))
+        if linear
+        else (),
+        rates=() if linear else rates,
         push_f=flat(k_f * (today.p[None] * drug - today.q[None] * strain - talk)),
         push_s=flat(r * level[None]),
         jump_f=flat(mixed(params.ect_f, outlook.ect) * today.g_f[None]),
@@ -195,7 +211,9 @@ def by_lane(params: Params, today: Today, outlook: Outlook) -> tuple[_Lanes, Cou
         log_hazard=log_h0[None] + flat(later),
         dt=outlook.dt,
     )
-    return _Lanes(today.f.ravel(), today.s.ravel(), Hazards(log_h0, each["eta_f"], each["hd0"], each["eta_d"])), course
+    hazard = Hazards(log_h0, each["eta_f"], each["hd0"], each["eta_d"])
+    tipping = None if today.tipping is None else today.tipping.ravel()
+    return _Lanes(today.f.ravel(), today.s.ravel(), hazard, tipping), course
 
 
 class _Pair(NamedTuple):
@@ -221,8 +239,8 @@ def _lanes_forward(lanes: _Lanes, course: Course, *, competing: bool) -> tuple[A
         everyone, *watched = carry
         hazard = lanes.hazard._replace(log_relapse=step.log_hazard)
         each = (hazard._replace(dropout=jnp.zeros_like(hazard.dropout)), hazard)
-        after = [_through(w, h, step) for w, h in zip(watched, each, strict=False)]
-        everyone = _move(everyone, step)
+        after = [_through(w, h, step, lanes.tipping) for w, h in zip(watched, each, strict=False)]
+        everyone = _move(everyone, step, lanes.tipping)
         survival = jnp.exp(after[0].log_share)
         return (everyone, *after), (survival, after[-1].relapsed, everyone.m_f, everyone.m_s)
 
@@ -233,9 +251,9 @@ def _lanes_forward(lanes: _Lanes, course: Course, *, competing: bool) -> tuple[A
     return found
 
 
-def _through(watched: _Watched, hazard: Hazards, step: Course) -> _Watched:
+def _through(watched: _Watched, hazard: Hazards, step: Course, tipping: Lane | None) -> _Watched:
     begun = _survive(watched, hazard, step.dt / 2)
-    return _survive(begun._replace(law=_move(begun.law, step)), hazard, step.dt / 2)
+    return _survive(begun._replace(law=_move(begun.law, step, tipping)), hazard, step.dt / 2)
 
 
 def _survive(watched: _Watched, hazard: Hazards, days: Array) -> _Watched:
@@ -248,12 +266,24 @@ def _survive(watched: _Watched, hazard: Hazards, days: Array) -> _Watched:
     return _Watched(law, watched.log_share + log_z, watched.relapsed + relapsed)
 
 
-def _move(x: _Pair, step: Course) -> _Pair:
-    ff, fs, sf, ss, gf, gs, hf, hs, qff, qfs, qss = step.law
+def _move(x: _Pair, step: Course, tipping: Lane | None) -> _Pair:
+    law, push_s = (Transition(*step.law), step.push_s) if tipping is None else _bent(x, step, tipping)
+    ff, fs, sf, ss, gf, gs, hf, hs, qff, qfs, qss = law
     return _Pair(
-        ff * x.m_f + fs * x.m_s + gf * step.push_f + hf * step.push_s + step.jump_f,
-        sf * x.m_f + ss * x.m_s + gs * step.push_f + hs * step.push_s + step.jump_s,
+        ff * x.m_f + fs * x.m_s + gf * step.push_f + hf * push_s + step.jump_f,
+        sf * x.m_f + ss * x.m_s + gs * step.push_f + hs * push_s + step.jump_s,
         ff * ff * x.v_ff + 2 * ff * fs * x.v_fs + fs * fs * x.v_ss + qff,
         ff * sf * x.v_ff + (ff * ss + fs * sf) * x.v_fs + fs * ss * x.v_ss + qfs,
         sf * sf * x.v_ff + 2 * sf * ss * x.v_fs + ss * ss * x.v_ss + qss,
     )
+
+
+def _bent(x: _Pair, step: Course, tipping: Lane) -> tuple[Transition, Array]:
+    """Transition of the two-basin form linearised at the middle of the interval, and the input to s; the tipping point is known in each lane."""
+    k_f, r, kappa, *sig = step.rates
+    now, half = bend(x.m_s, x.v_ss, tipping), step.dt / 2
+    m = x.m_s + half * (kappa * (x.m_f - x.m_s) - r * now.level)
+    var = x.v_ss + half * (2 * (kappa * x.v_fs - (kappa + r * now.by_s) * x.v_ss) + sig[1] ** 2)
+    there = bend(m, jnp.maximum(var, x.v_ss / 2), tipping)
+    law, level, by_theta = transition_about((k_f, r, (sig[0], sig[1])), kappa, (there, m, tipping), step.dt)
+    return law, level + by_theta * tipping

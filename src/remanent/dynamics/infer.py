@@ -131,7 +131,7 @@ def on_data(posterior: Posterior, grid: Grid) -> Posterior:
 @lru_cache(maxsize=8)
 def _objective(layout: Layout) -> Traced:
     def negative_log_joint(theta: Array, switches: Array, grid: Grid) -> tuple[Array, Array]:
-        per_patient = log_likelihood(to_params(theta, layout, switches), grid)
+        per_patient = log_likelihood(to_params(theta, layout, switches), grid, layout.form)
         log_prior = -0.5 * (theta**2).sum() - 0.5 * theta.size * jnp.log(2 * jnp.pi)
         return -(per_patient.sum() + log_prior), per_patient
 

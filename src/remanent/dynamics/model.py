@@ -16,7 +16,7 @@ m_ij ~ N(0, sd_mu_j²) enter linearly and are constant states of the filter. The
 (docs/decisions/0003).
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ jax.config.update("jax_enable_x64", True)  # every array of this room is float64
 AnyArray = Any  # jax.Array inside a trace, numpy.ndarray outside; jaxtyping still checks the shape
 Lanes = Float[AnyArray, "..."]
 
+FormName = Literal["linear", "two-basin"]
 STRESSORS = ("crp", "sleep", "psychotherapy")
 SENSITIVE = (
     2  # the first two act through the patient's sensitivity q_i; psychotherapy is a treatment with its own coefficient
@@ -80,6 +81,8 @@ class Params(NamedTuple):
         Hazard of relapse in each later period as a multiple of that in the first, [later period].
     hd0, eta_d
         Hazard of dropout at f = 0 (1/day; 0: dropout is not modelled) and its fall per unit of f.
+    theta, sd_theta
+        Tipping point of structure and its sd between patients (latent units); two-basin form only.
     mu, sd_mu, l_f, l_s, l_e, l_w, sigma
         Per indicator, [indicator], in standardised units: mean, between-patient sd, loadings on f, s, e, w, and noise sd beyond the known sampling error.
     """
@@ -120,6 +123,8 @@ class Params(NamedTuple):
     period: Float[AnyArray, " later"] = _ONE
     hd0: Lanes = _SCALAR_ZERO
     eta_d: Lanes = _SCALAR_ZERO
+    theta: Lanes = _SCALAR_ZERO
+    sd_theta: Lanes = _SCALAR_ZERO
 
 
 class Transition(NamedTuple):
@@ -161,9 +166,11 @@ def transition(k_f: Lanes, kappa: Lanes, r: Lanes, sig: tuple[Lanes, Lanes], dt:
     return _by_stationary_law(_broadcast(k_f, kappa, r, sig, dt))
 
 
-def transition_any(k_f: Lanes, kappa: Lanes, r: Lanes, sig: tuple[Lanes, Lanes], dt: Lanes) -> Transition:
-    """Transition of any drift, singular ones included (r = 0, k_f = 0, equal or complex eigenvalues): twice the work, no division."""
-    return _by_doubling(_broadcast(k_f, kappa, r, sig, dt))
+def transition_any(
+    k_f: Lanes, kappa: Lanes, r: Lanes, sig: tuple[Lanes, Lanes], dt: Lanes, *, doublings: int = 10
+) -> Transition:
+    """Transition of any drift, singular and unstable ones included (r <= 0, k_f = 0, equal or complex eigenvalues): twice the work, no division."""
+    return _by_doubling(_broadcast(k_f, kappa, r, sig, dt), doublings)
 
 
 def _broadcast(k_f: Lanes, kappa: Lanes, r: Lanes, sig: tuple[Lanes, Lanes], dt: Lanes) -> tuple[Lanes, ...]:
@@ -211,15 +218,14 @@ def _by_stationary_law(args: tuple[Lanes, ...]) -> Transition:
     return Transition(ff, fs, sf, ss, gf, gs, hf, hs, qff, qfs, qss)
 
 
-_DOUBLINGS = 10
 _NODES = ((0.06943184420297371, 0.17392742256872693), (0.33000947820757187, 0.32607257743127307))
 _LEGENDRE_4 = tuple((x, w) for x, w in _NODES) + tuple((1 - x, w) for x, w in _NODES)
 
 
-def _by_doubling(args: tuple[Lanes, ...]) -> Transition:
-    """Gauss-Legendre integrals over dt / 2^10, then ten doublings: no division, so every limit of the drift is regular."""
+def _by_doubling(args: tuple[Lanes, ...], doublings: int) -> Transition:
+    """Gauss-Legendre integrals over dt / 2^n, then n doublings: no division, so every limit of the drift is regular."""
     k_f, kappa, r, sig_f, sig_s, dt = args
-    h = dt / 2**_DOUBLINGS
+    h = dt / 2**doublings
     gf = gs = hf = hs = qff = qfs = qss = jnp.zeros_like(dt)
     for x, weight in _LEGENDRE_4:
         ff, fs, sf, ss = propagator(k_f, kappa, r, x * h)
@@ -230,7 +236,7 @@ def _by_doubling(args: tuple[Lanes, ...]) -> Transition:
         qfs = qfs + w * (sig_f**2 * ff * sf + sig_s**2 * fs * ss)
         qss = qss + w * ((sig_f * sf) ** 2 + (sig_s * ss) ** 2)
     start = Transition(*propagator(k_f, kappa, r, h), gf, gs, hf, hs, qff, qfs, qss)
-    return jax.lax.fori_loop(0, _DOUBLINGS, lambda _, half: compose(half, half), start)
+    return jax.lax.fori_loop(0, doublings, lambda _, half: compose(half, half), start)
 
 
 def compose(first: Transition, second: Transition) -> Transition:

@@ -39,6 +39,6 @@ def log_joint(layout: Layout, mechanism: Mechanism, grid: Grid) -> LogJoint:
 @lru_cache(maxsize=8)
 def _program(layout: Layout) -> Callable[..., Any]:
     def every(thetas: Array, switches: Array, grid: Grid) -> Array:
-        return jax.lax.map(lambda theta: log_likelihood(to_params(theta, layout, switches), grid), thetas)
+        return jax.lax.map(lambda theta: log_likelihood(to_params(theta, layout, switches), grid, layout.form), thetas)
 
     return compiled(every)

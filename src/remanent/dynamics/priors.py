@@ -16,7 +16,7 @@ import yaml
 from jaxtyping import Array, Float
 
 from remanent.dynamics.design import Design
-from remanent.dynamics.model import Params
+from remanent.dynamics.model import FormName, Params
 
 Mechanism = Literal["natural", "passive", "active", "dual"]
 MECHANISMS: tuple[Mechanism, ...] = ("natural", "passive", "active", "dual")
@@ -48,6 +48,8 @@ class Layout:
         Of the normal prior, on the parameter's own scale (log where `is_log`).
     loads
         Whether an indicator's loading on (f, s, e, w) is free, [indicator, 4].
+    form
+        Form of the model.
     class_weight, placement_weight
         Shares by which the multipliers of classes and of placements average to 1 (geometrically).
     """
@@ -59,6 +61,7 @@ class Layout:
     loads: tuple[tuple[bool, ...], ...]
     class_weight: tuple[float, ...] = ()
     placement_weight: tuple[float, ...] = ()
+    form: FormName = "linear"
 
     @property
     def size(self) -> int:
@@ -91,12 +94,13 @@ def layout(design: Design) -> Layout:
         loads=tuple(tuple(map(bool, row)) for row in indicators.loads),
         class_weight=design.class_weight,
         placement_weight=design.placement_weight,
+        form=design.form,
     )
 
 
 def _of_the_study(design: Design) -> list[tuple[str, Mapping[str, Any]]]:
     """Parameters that exist only where the study can inform them: two classes, two placements, a covariate that varies, a dropout, a break."""
-    found = []
+    found = list(table()["two_basin"].items()) if design.form == "two-basin" else []
     for kinds, names, group in (
         (_PER_CLASS, design.classes, "class"),
         (_PER_PLACEMENT, design.placements, "placement"),
@@ -146,7 +150,7 @@ def to_params(theta: Theta, layout: Layout, switches: Float[Array, " 2"]) -> Par
     zero = jnp.zeros_like(d["r"])
     return Params(
         **{name: d[name] for name in straight},
-        **{name: d.get(name, zero) for name in ("lam", "hd0", "eta_d")},
+        **{name: d.get(name, zero) for name in ("lam", "hd0", "eta_d", "theta", "sd_theta")},
         c=c,
         a=switches[1] * c * d["a_ratio"],
         p=switches[0] * d["p"],

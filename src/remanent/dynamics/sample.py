@@ -131,7 +131,7 @@ def _program(layout: Layout, warmup: int, draws: int, target: float) -> Any:
     def chain(key: Array, start: Array, switches: Array, grid: Grid, laplace: tuple[Array, Array]) -> tuple[Array, ...]:
         def potential(z: Float[Array, " param"]) -> Array:
             theta = laplace[0] + laplace[1] @ z
-            return 0.5 * (theta**2).sum() - log_likelihood(to_params(theta, layout, switches), grid).sum()
+            return 0.5 * (theta**2).sum() - log_likelihood(to_params(theta, layout, switches), grid, layout.form).sum()
 
         return nuts(potential, key, start, (warmup, draws, target))
 

@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import Smoothed, smooth
+from remanent.dynamics.filter import smooth
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, to_params
+from remanent.dynamics.recursion import Smoothed
 from remanent.dynamics.steps import Grid, unobserved
 
 Theta = Float[np.ndarray, "draw param"]
@@ -78,7 +79,7 @@ def _averaged(layout: Layout) -> Callable[..., Any]:
             return x._replace(**squares)
 
         def add(total: tuple[Smoothed, Smoothed], t: Array) -> tuple[tuple[Smoothed, Smoothed], None]:
-            x = smooth(to_params(t, layout, switches), grid)
+            x = smooth(to_params(t, layout, switches), grid, layout.form)
             return jax.tree.map(jnp.add, total, (x, one(x))), None
 
         zero = jax.tree.map(

@@ -82,7 +82,9 @@ class Steered(NamedTuple):
     Attributes
     ----------
     law
-        Transition of (f, s), see `model.Transition`.
+        Transition of (f, s), see `model.Transition`; empty where it depends on the state.
+    kappa
+        Rate of consolidation (1/day).
     drug, strain, ect_f, ect_s
         What p_i, -q_i, g_f,i and g_s,i are multiplied by: (k_f times) exposure and stress, shares of the course.
     push_f, push_s
@@ -94,6 +96,7 @@ class Steered(NamedTuple):
     """
 
     law: tuple[Steps, ...]
+    kappa: Steps
     dt: Steps
     drug: Steps
     strain: Steps
@@ -120,6 +123,7 @@ def steered(params: Params, grid: Grid) -> Steered:
     later = 1.0 + _weighted(params.period - 1.0, grid.period)
     return Steered(
         law=tuple(transition(params.k_f, kappa, params.r, (params.sig_f, params.sig_s), grid.dt)),
+        kappa=kappa,
         drug=params.k_f * _weighted(params.rho, grid.dose - grid.held[:, None]),
         strain=params.k_f * strain,
         ect_f=_weighted(params.ect_f, grid.ect),

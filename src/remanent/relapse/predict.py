@@ -90,7 +90,7 @@ def prior_ensemble(
 
 
 def _real(today: Today, patients: int) -> Today:
-    return Today(today.theta, *(v[:, :patients] for v in today[1:]))
+    return Today(today.theta, *(None if v is None else v[:, :patients] for v in today[1:]))
 
 
 def roll(ensemble: Ensemble, outlook: Outlook) -> tuple[Ahead, ...]:
@@ -131,6 +131,14 @@ def remanence(ensemble: Ensemble, withdrawn: Sequence[Ahead | Kept]) -> Estimate
     spread = summarise(ratio, ensemble.weight)
     mean = later.mean / np.where(defined, now.mean, 1.0)
     return Estimate(*(np.where(defined, v, np.nan) for v in (mean, spread.lower, spread.upper)))
+
+
+def distance_to_tipping(ensemble: Ensemble, ahead: Sequence[Ahead]) -> Estimate | None:
+    """Structure minus the patient's tipping point at the end of each interval, negative where recovery no longer sustains itself; None in the linear form."""
+    distances = [
+        a.structure - t.tipping[None] for a, t in zip(ahead, ensemble.today, strict=True) if t.tipping is not None
+    ]
+    return summarise(distances, ensemble.weight) if distances else None
 
 
 def at_horizons(estimate: Estimate) -> Estimate:

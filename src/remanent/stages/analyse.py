@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
+from scipy.special import logsumexp
 
 from remanent.dynamics import compare as comparing
 from remanent.dynamics.compare import Comparison
@@ -12,6 +14,7 @@ from remanent.dynamics.grid import TimeLine, build_timeline, look_ahead, medicat
 from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.infer import Posterior, fit, on_data
 from remanent.dynamics.leave_out import LeftOut, leave_out
+from remanent.dynamics.model import FormName
 from remanent.dynamics.priors import MECHANISMS, layout
 from remanent.dynamics.reference import reference_on, reference_words
 from remanent.dynamics.sample import sampled
@@ -47,10 +50,16 @@ Compared = tuple[Design, Posterior, Comparison]
 
 @dataclass(frozen=True)
 class Fitting:
-    """How a population is to be fitted: inference (nuts: sampled by `dynamics.sample` after the mode is found) and `Design.breaks`."""
+    """How a population is to be fitted: inference (nuts: sampled by `dynamics.sample` after the mode is found), `Design.breaks`, and the form, or both, compared."""
 
     inference: Inference = "laplace"
     hazard_breaks: tuple[float, ...] = ()
+    form: Literal["linear", "two-basin", "both"] = "linear"
+
+    @property
+    def first_form(self) -> FormName:
+        """The form that is fitted first."""
+        return "linear" if self.form == "both" else self.form
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,7 @@ class Results:
     """Everything the group level found. `situation`, `advice` and `gone` (no longer at risk of a first relapse) by lane.
 
     `reference` names the reference prior where the study is too small to fit a population: its numbers are then a prior's, seen through these patients.
+    `forms`: probability of each form of the model, where both were fitted.
     """
 
     panel: Panel
@@ -97,6 +107,7 @@ class Results:
     left_out: tuple[LeftOut, ...]
     added: tuple[Contribution, ...]
     seed: int
+    forms: Mapping[str, float]
     reference: str = ""
 
     @property
@@ -120,13 +131,18 @@ def analyse(
     patients left out are computed. `standing` says whose forecast cannot be relied on; None: everyone's can.
     """
     how, known = (population, None) if isinstance(population, Fitting) else (Fitting(), population)
-    design = known[0] if known else choose_design(panel, how.hazard_breaks)
+    design = known[0] if known else choose_design(panel, how.hazard_breaks, how.first_form)
     if not design.indicators.names or not np.isfinite(panel.last_day).any():
         return None
     timeline = build_timeline(panel, design)
     log("grid", patients=len(timeline.lanes), steps=int(timeline.steps.max()), indicators=len(design.indicators.names))
     few = known is None and len(timeline.lanes) < comparing.settings()["cohort"]["patients"]["value"]
     posterior = without_runaways(_population(timeline, known[1] if known else None, few=few), timeline.grid)
+    forms: Mapping[str, float] = {}
+    if how.form == "both" and known is None and not few:
+        design, posterior, forms = _better_form(design, posterior, timeline.grid)
+        timeline = replace(timeline, design=design)
+        log("forms", **{name: round(p, 4) for name, p in forms.items()})
     if how.inference == "nuts" and not few:
         posterior = sampled(posterior, timeline.grid, seed)
     _log_fits(posterior, "reference" if few else "population" if known else "fit", log)
@@ -168,6 +184,7 @@ def analyse(
         if told
         else contributions(posterior, timeline, outcome.dose["continue"], comparison.evidence_weight, DRAWS, seed),
         seed=seed,
+        forms=forms,
         reference=reference_words() if few else "",
     )
 
@@ -190,6 +207,16 @@ def _all_shown(outcome: Outcome) -> Outcome:
     """Every forecast of a patient under the reference prior is shown, and labelled as such."""
     every = {name: np.ones_like(one) for name, one in outcome.informed.items()}
     return replace(outcome, informed=every, remanence_informed=np.ones_like(outcome.remanence_informed))
+
+
+def _better_form(design: Design, linear: Posterior, grid: Grid) -> tuple[Design, Posterior, Mapping[str, float]]:
+    """The form whose four mechanisms together have more evidence, its fit, and the probability of each form (equal prior probabilities)."""
+    other = replace(design, form="two-basin")
+    rival = without_runaways(fit(layout(other), grid), grid)
+    evidence = np.array([logsumexp([f.log_evidence for f in posterior.fits]) for posterior in (linear, rival)])
+    linear_share, rival_share = np.exp(evidence - logsumexp(evidence)).tolist()
+    forms = {"linear": linear_share, "two-basin": rival_share}
+    return (other, rival, forms) if rival_share > linear_share else (design, linear, forms)
 
 
 def without_runaways(posterior: Posterior, grid: Grid) -> Posterior:

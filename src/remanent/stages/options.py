@@ -24,7 +24,8 @@ class Options:
 
     `level` None means both levels, `thresholds` None the shipped ones; `plans` are those beyond the standard ones; `relapse_rule` derives relapse from
     ratings; `hazard_breaks` are days on which the hazard of relapse may change; `cluster` is the address of a Dask scheduler, empty for processes of this
-    machine; `rivals` asks for the comparison with other predictors; `inference` is how the population is fitted.
+    machine; `rivals` asks for the comparison with other predictors; `inference` is how the population is fitted;
+    `form` is that of the pull on structure, or both, compared.
     """
 
     study_root: Path
@@ -40,6 +41,7 @@ class Options:
     plans: tuple[PlanSpec, ...] = ()
     relapse_rule: str | None = None
     hazard_breaks: tuple[float, ...] = ()
+    form: Literal["linear", "two-basin", "both"] = "linear"
 
 
 def read_plans(path: Path) -> tuple[PlanSpec, ...]:

@@ -106,7 +106,7 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
             seed=options.seed,
             thresholds=options.thresholds,
             log=log,
-            population=known or Fitting(options.inference, options.hazard_breaks),
+            population=known or Fitting(options.inference, options.hazard_breaks, options.form),
             standing=standing(tables, record.problems(), derived.relapse_day if derived else {}),
         )
         results, unable = with_plans(results, options.plans) if results else (None, [])

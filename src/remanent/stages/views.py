@@ -122,7 +122,16 @@ def fit_status(results: Results | None) -> show.FitStatus:
     words = (
         f"Nothing was fitted, the study being too small: {results.reference} stands in." if results.reference else words
     )
+    words = f"{words}{_form_words(results)}"
     return show.FitStatus(results.posterior.converged, words)
+
+
+def _form_words(results: Results) -> str:
+    """Which form of the model the numbers rest on, where it is not the linear one as a matter of course."""
+    form = results.design.form
+    if results.forms:
+        return f" Form: {form}, with {100 * results.forms[form]:.0f} % of the evidence of both forms."
+    return "" if form == "linear" else f" Form: {form}."
 
 
 def _states(results: Results, lane: int) -> show.States:

@@ -1,0 +1,102 @@
+"""The two-basin form: structure is pulled to 0 below a tipping point theta_i and to 1 above it.
+
+    ds = [(c + a sum_k alpha_k D_k)(f - s) - r g(s, theta_i)] dt + sig_s dW_s,   g(s, theta) = s (s - theta)(s - 1)
+
+Below theta_i a recovery that is not held up is lost; above it, it sustains itself. theta_i ~ N(theta - beta·x_i, sd_theta²) is one more constant state: what
+ties a patient to the pathological level (tether x) moves the tipping point away. Between two nodes the law of (s, theta) is taken as Gaussian and g is
+linearised statistically (Gaussian closure, continuous-discrete): with s ~ N(m, P), theta ~ N(t, .), C their covariance,
+
+    E[g]           = m³ + 3 m P - (1 + t)(m² + P) + t m - 2 m C + C
+    E[dg/ds]       = 3 (m² + P) - 2 (1 + t) m - 2 C + t
+    E[dg/dtheta]   = -(m² + P - m)
+
+taken at the middle of the interval. The drift so found may be singular or unstable: `model.transition_any`.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from remanent.dynamics.model import Params, Transition, transition_any
+from remanent.dynamics.recursion import MOVING, F, Form, Moments, S, inputs, moved, started
+from remanent.dynamics.steps import Grid, Lane, Steered, steered, tethered
+
+THETA = 6
+_THETA_EFFECT = THETA - MOVING
+_DOUBLINGS = 5  # steps are a week at most: Gauss-Legendre over a thirty-second of it is exact to rounding
+_WIDEST = 3.0  # structure beyond this many latent units is linearised as if it were there: far outside both basins
+
+
+class Bend(NamedTuple):
+    """g linearised: E[g], E[dg/ds], E[dg/dtheta]."""
+
+    level: Lane
+    by_s: Lane
+    by_theta: Lane
+
+
+def bend(m: Lane, var: Lane, theta: Lane, cov: Lane | float = 0.0) -> Bend:
+    """Moments of g and of its slopes under a Gaussian law of (s, theta)."""
+    square = m**2 + var
+    level = m**3 + 3 * m * var - (1 + theta) * square + theta * m - 2 * m * cov + cov
+    return Bend(level, 3 * square - 2 * (1 + theta) * m - 2 * cov + theta, m - square)
+
+
+def transition_about(
+    params: tuple[Lane, Lane, tuple[Lane, Lane]], kappa: Lane, about: tuple[Bend, Lane, Lane], dt: Lane
+) -> tuple[Transition, Lane, Lane]:
+    """Transition under g linearised at (m, theta); the input to s that this leaves, and what one unit of theta adds to that input.
+
+    `params` are k_f, r and (sig_f, sig_s); `about` is the bend and the m and theta where it was taken.
+    """
+    k_f, r, sig = params
+    b, m, theta = about
+    law = transition_any(k_f, kappa, r * b.by_s, sig, dt, doublings=_DOUBLINGS)
+    return law, r * (b.by_s * m + b.by_theta * theta - b.level), -r * b.by_theta
+
+
+def start(params: Params, grid: Grid) -> Moments:
+    """As in the linear form, with the tipping point."""
+    mean = params.theta - tethered(params, grid.tether)
+    return started(params, grid, mean[None], params.sd_theta[None])
+
+
+def steer(params: Params, grid: Grid) -> Steered:
+    """As in the linear form; the transition depends on the state and is found step by step."""
+    return steered(params, grid)._replace(law=())
+
+
+def predict(params: Params, moments: Moments, step: Steered) -> tuple[Moments, Float[Array, "2 7 patient"]]:
+    """Move the law by a transition linearised at the middle of the step."""
+    b, m, theta = _middle(params, moments, step)
+    shape = step.dt.shape
+    k_f, r, sig_f, sig_s = (jnp.broadcast_to(v, shape) for v in (params.k_f, params.r, params.sig_f, params.sig_s))
+    law, level, by_theta = transition_about((k_f, r, (sig_f, sig_s)), step.kappa, (b, m, theta), step.dt)
+    push = law.gf * step.push_f + law.hf * level, law.gs * step.push_f + law.hs * level
+    theta_column = jnp.stack([law.hf * by_theta, law.hs * by_theta])
+    u = jnp.concatenate([inputs(law, step), theta_column[:, None]], 1)
+    return moved(params, moments, step, (law, u, jnp.stack(push)))
+
+
+def _middle(params: Params, moments: Moments, step: Steered) -> tuple[Bend, Lane, Lane]:
+    """The bend half-way: mean, variance and covariance of s carried there by one Euler step of their equations."""
+    m, theta = moments.mean[S], moments.mean[THETA]
+    var, cov = moments.xx[S, S], moments.xz[S, _THETA_EFFECT]
+    now = bend(_held(m), var, theta, cov)
+    half, r, kappa = step.dt / 2, params.r, step.kappa
+    decay = kappa + r * now.by_s
+    m_then = m + half * (kappa * (moments.mean[F] - m) - r * now.level)
+    slope = 2 * (kappa * moments.xx[F, S] - decay * var - r * now.by_theta * cov) + params.sig_s**2
+    cov_slope = (
+        kappa * moments.xz[F, _THETA_EFFECT] - decay * cov - r * now.by_theta * moments.zz[_THETA_EFFECT, _THETA_EFFECT]
+    )
+    m_then, var_then = _held(m_then), jnp.maximum(var + half * slope, var / 2)
+    return bend(m_then, var_then, theta, cov + half * cov_slope), m_then, theta
+
+
+def _held(m: Lane) -> Lane:
+    return jnp.clip(m, -_WIDEST, _WIDEST)
+
+
+TWO_BASIN = Form(start, steer, predict)
