@@ -21,6 +21,7 @@ GROUPS = {
     "eta_x": " on the hazard of relapse",
     "reserve": "",
     "dropout": "",
+    "two_basin": " (two-basin form)",
     "period": " of the hazard of relapse",
     "symptom": " of a rating scale",
     "feature": " of a feature",
