@@ -285,5 +285,7 @@ def _bent(x: _Pair, step: Course, tipping: Lane) -> tuple[Transition, Array]:
     m = x.m_s + half * (kappa * (x.m_f - x.m_s) - r * now.level)
     var = x.v_ss + half * (2 * (kappa * x.v_fs - (kappa + r * now.by_s) * x.v_ss) + sig[1] ** 2)
     there = bend(m, jnp.maximum(var, x.v_ss / 2), tipping)
-    law, level, by_theta = transition_about((k_f, r, (sig[0], sig[1])), kappa, (there, m, tipping), step.dt)
+    law, level, by_theta = transition_about(
+        (k_f, r, (sig[0], sig[1])), kappa, (there, m, tipping), jnp.zeros_like(m) + step.dt
+    )
     return law, level + by_theta * tipping
