@@ -50,7 +50,7 @@ Compared = tuple[Design, Posterior, Comparison]
 
 @dataclass(frozen=True)
 class Fitting:
-    """How a population is to be fitted: inference (nuts: sampled by `dynamics.sample` after the mode is found), `Design.breaks`, and the form, or both, compared."""
+    """How a population is to be fitted: inference (nuts: sampled by `dynamics.sample` after the mode), `Design.breaks`, and the form, or both, compared."""
 
     inference: Inference = "laplace"
     hazard_breaks: tuple[float, ...] = ()
