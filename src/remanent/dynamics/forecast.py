@@ -44,6 +44,10 @@ class Today(NamedTuple):
     q: Float[AnyArray, "draw patient"]
     tipping: Float[AnyArray, "draw patient"] | None = None
 
+    def of(self, patients: slice | AnyArray) -> "Today":
+        """The same draws of some patients."""
+        return Today(self.theta, *(None if v is None else v[:, patients] for v in self[1:]))
+
 
 class Ahead(NamedTuple):
     """At the end of each interval, [interval, draw, patient].
@@ -111,7 +115,7 @@ def draw_today(
     return Today(theta, *np.moveaxis(x, -1, 0))
 
 
-_KEPT: Mapping[FormName, np.ndarray] = {
+KEPT: Mapping[FormName, np.ndarray] = {
     "linear": np.array([F, S, P_GAIN, G_F, G_S, Q]),
     "two-basin": np.array([F, S, P_GAIN, G_F, G_S, Q, THETA]),
 }
@@ -120,7 +124,7 @@ _KEPT: Mapping[FormName, np.ndarray] = {
 @lru_cache(maxsize=8)
 def _laws(layout: Layout) -> Callable[..., Any]:
     """Program: mean [draw, patient, state] and covariance [draw, patient, state, state] of (f, s) and the random effects after the last step."""
-    kept = _KEPT[layout.form]
+    kept = KEPT[layout.form]
 
     def laws(theta: Array, switches: Array, grid: Grid) -> tuple[Array, Array]:
         def one(t: Array) -> tuple[Array, Array]:

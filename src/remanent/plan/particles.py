@@ -15,15 +15,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import G_F, G_S, P_GAIN, F, Q, S, last_state
-from remanent.dynamics.forecast import Today
+from remanent.dynamics.filter import last_state
+from remanent.dynamics.forecast import KEPT, Today
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.model import transition
 from remanent.dynamics.priors import SWITCHES, Layout, to_params
 from remanent.dynamics.steps import Grid
 from remanent.plan.next_scan import Reading
 
-_KEPT = np.array([F, S, P_GAIN, G_F, G_S, Q])
 _NAMED = ("l_f", "l_s", "l_e", "l_w", "mu", "sigma")
 _SCALAR = ("tau_e", "tau_w", "k_f", "c", "a", "r", "sig_f", "sig_s")
 
@@ -61,7 +60,7 @@ def possible(
     mean, cov, trace, withdrawal = map(np.asarray, found[:4])
     params = {name: np.asarray(v) for name, v in found[4].items()}
     mean, cov = mean[:, :patients], cov[:, :patients]
-    kept = len(_KEPT)
+    kept = len(KEPT[posterior.layout.form])
     inner = cov[..., :kept, :kept] + 1e-12 * np.eye(kept)
     z = rng.standard_normal((*mean.shape[:2], kept, 1))
     x = mean[..., :kept] + (np.linalg.cholesky(inner) @ z)[..., 0]
@@ -80,7 +79,7 @@ def _laws(layout: Layout) -> Callable[..., Any]:
     def laws(theta: Array, switches: Array, grid: Grid) -> tuple[Any, ...]:
         def one(t: Array) -> tuple[Any, ...]:
             params = to_params(t, layout, switches)
-            moments = last_state(params, grid)
+            moments = last_state(params, grid, layout.form)
             named = {k: getattr(params, k) for k in (*_NAMED, *_SCALAR, "alpha")}
             return moments.mean.T, jnp.moveaxis(moments.cov, -1, 0), moments.trace, moments.withdrawal, named
 
@@ -96,7 +95,7 @@ def moved(
     days: float,
     rng: np.random.Generator,
 ) -> Possible:
-    """The same draws after `days`: `later` holds the expected f and s, `dose` mean exposure until then; diffusion is drawn."""
+    """The same draws after `days`: `later` holds the expected f and s, `dose` mean exposure until then; diffusion is drawn, as in the linear form."""
     p = now.params
     kappa = p["c"][:, None] + p["a"][:, None] * np.tensordot(p["alpha"], dose, 1)
     column = {k: p[k][:, None] for k in ("k_f", "r", "sig_f", "sig_s")}

@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from remanent._errors import InputError
 from remanent.dynamics.design import Design
-from remanent.dynamics.forecast import Outlook, Today
+from remanent.dynamics.forecast import Outlook
 from remanent.dynamics.grid import Medication, TimeLine, exposure_by_class, look_ahead
 from remanent.dynamics.steps import Grid
 from remanent.plan.plans import STANDARD, STOP, Ect, PlanSpec, Stress, needs, words
@@ -88,7 +88,7 @@ def what_if(ensemble: Ensemble, timeline: TimeLine, person: Person, plans: Seque
     """
     outlook, exposure = _outlook(timeline, person, plans)
     count, lane = len(plans), np.full(exposure.shape[-1], person.lane)
-    mine = replace(ensemble, today=tuple(Today(t.theta, *(v[:, lane] for v in t[1:])) for t in ensemble.today))
+    mine = replace(ensemble, today=tuple(t.of(lane) for t in ensemble.today))
     ahead = kept(mine, outlook)
     alive = [a.survival[..., :count] for a in ahead]
     share = ensemble.weight[lane[:count]]

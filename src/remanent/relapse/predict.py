@@ -90,7 +90,7 @@ def prior_ensemble(
 
 
 def _real(today: Today, patients: int) -> Today:
-    return Today(today.theta, *(None if v is None else v[:, :patients] for v in today[1:]))
+    return today.of(slice(patients))
 
 
 def roll(ensemble: Ensemble, outlook: Outlook) -> tuple[Ahead, ...]:

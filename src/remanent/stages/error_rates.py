@@ -211,7 +211,7 @@ def _cohort(results: Results, rng: np.random.Generator) -> _Virtual:
     )
     lanes = len(line.lanes)
     drawn = draw_today(posterior.layout, theta, SWITCHES[m], seen, rng)
-    today = Today(drawn.theta, *(v[:, :lanes] for v in drawn[1:]))
+    today = drawn.of(slice(lanes))
     return _Virtual(replace(line, grid=seen), today, SWITCHES[m], np.exp(np.asarray(log_survival)[:lanes]))
 
 
@@ -221,10 +221,12 @@ def _replica(layout: Layout) -> Callable[..., Any]:
 
     def replica(key: Any, theta: Any, switches: Any, grid: Grid) -> tuple[Any, Any]:
         params = to_params(theta, layout, switches)
-        seen = replicate(key, params, grid)
+        seen = replicate(key, params, grid, layout.form)
         quiet = jnp.zeros_like(grid.dt)
         at_risk = grid._replace(value=seen.value, relapse=quiet, dropout=quiet)
-        return seen.value, log_likelihood(params, at_risk) - log_likelihood(params, without_events(at_risk))
+        return seen.value, log_likelihood(params, at_risk, layout.form) - log_likelihood(
+            params, without_events(at_risk), layout.form
+        )
 
     return compiled(replica)
 
