@@ -33,9 +33,7 @@ class Kept(NamedTuple):
 
 def survive(layout: Layout, switches: Float[np.ndarray, " 2"], today: Today, outlook: Outlook) -> Kept:
     """Survival and expected function of every draw of every patient (or plan) under one outlook."""
-    found = _survive(layout)(
-        jnp.asarray(switches), Today(*map(jnp.asarray, today)), Outlook(*map(jnp.asarray, outlook))
-    )
+    found = _survive(layout)(jnp.asarray(switches), *jax.tree.map(jnp.asarray, (today, outlook)))
     survival, function, structure = map(np.asarray, found)
     return Kept(survival, function, structure)
 
