@@ -33,7 +33,7 @@ def test_realised_errors_by_hand(tool) -> None:
 
 @pytest.mark.slow
 def test_stated_errors_are_realised_over_cohorts(tool, tmp_path) -> None:
-    """Four cohorts of 40; the bounds are four standard errors between cohorts of docs/validation/advice.md."""
+    """Four cohorts of 40; the bounds are wide: so few cohorts show a gross error only."""
     cohorts = [tool.one_cohort(seed, 40, tmp_path / str(seed)) for seed in (400, 401, 402, 403)]
     every = [case for cohort in cohorts for case in cohort]
     assert len(every) > 20
