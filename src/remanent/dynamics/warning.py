@@ -132,7 +132,9 @@ def spells(items: Mapping[str, Series]) -> list[Spell]:
     occasions, _ = _on_one_axis(items)
     length = limits()["indicator_days"]
     window, _ = _windows(occasions.days)
-    kept = np.nanstd(occasions.values, axis=0) > 0 if occasions.days.size else np.zeros(0, bool)
+    if not occasions.days.size or np.ptp(occasions.days) < length:
+        return []
+    kept = np.nanstd(occasions.values, axis=0) > 0
     if not kept.any():
         return []
     occasions = _Occasions(occasions.days, occasions.values[:, kept], occasions.ratings)
