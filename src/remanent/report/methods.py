@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 import yaml
+from markupsafe import escape
 
 from remanent.report.data_tables import DataTable
 from remanent.report.pages import provenance_pairs, render
@@ -59,6 +60,7 @@ def render_methods(view: MethodsView) -> str:
     return render(
         "methods.html",
         view=view,
+        equations=escape(view.equations),  # as it is: line breaks and columns mean something here
         priors=_table("Prior of each population parameter", ("Parameter", "Prior", "Unit"), view.priors),
         thresholds=_table("Thresholds", ("Threshold", "Value", "Unit"), view.thresholds),
         measures=_table("Measures in the model", ("Measure", "May load on", "Unit"), view.measures),
