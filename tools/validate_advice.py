@@ -20,6 +20,7 @@ from remanent.relapse.predict import EDGES_DAYS
 from remanent.stages.analyse import Results, analyse
 from remanent.stages.error_rates import error_rates
 from remanent.stages.measure import measure_study
+from remanent.stages.next_measurement import ensemble_of, possible_today
 from remanent.study.panel import build_panel
 from remanent.study.store import Record
 from remanent.trial.cohort import simulate
@@ -61,7 +62,7 @@ def one_cohort(seed: int, patients: int, folder: Path) -> list[Case]:
 
 def cases(results: Results, truth: dict) -> list[Case]:
     """Every patient still at risk whose forecasts the data inform, with the simulator's truth."""
-    rates = error_rates(results, 0, None)
+    rates = error_rates(results, ensemble_of(results, possible_today(results, 0)), 0, None)
     row = int(np.searchsorted(EDGES_DAYS[1:], HORIZON))
     out = []
     for lane, i in enumerate(results.timeline.lanes):

@@ -31,8 +31,8 @@ class Kept(NamedTuple):
     structure: Float[np.ndarray, "interval draw patient"]
 
 
-def survive(layout: Layout, switches: Float[np.ndarray, " 2"], today: Today, outlook: Outlook) -> Kept:
-    """Survival and expected function of every draw of every patient (or plan) under one outlook."""
+def survive(layout: Layout, switches: Float[np.ndarray, "draw 2"], today: Today, outlook: Outlook) -> Kept:
+    """Survival and expected function of every draw of every patient (or plan) under one outlook; each draw has its mechanism's switches."""
     found = _survive(layout)(jnp.asarray(switches), *jax.tree.map(jnp.asarray, (today, outlook)))
     survival, function, structure = map(np.asarray, found)
     return Kept(survival, function, structure)
@@ -41,7 +41,7 @@ def survive(layout: Layout, switches: Float[np.ndarray, " 2"], today: Today, out
 @lru_cache(maxsize=8)
 def _survive(layout: Layout) -> Callable[..., Any]:
     def run(switches: Array, today: Today, outlook: Outlook) -> tuple[Array, Array, Array]:
-        params = jax.vmap(lambda t: to_params(t, layout, switches))(today.theta)
+        params = jax.vmap(lambda t, s: to_params(t, layout, s))(today.theta, switches)
         lanes, course = by_lane(params, today, outlook)
         found = _forward((lanes.f, lanes.s), lanes.hazard.eta_f, course)
         shape = (len(outlook.dt), *today.f.shape)

@@ -6,7 +6,7 @@ the model's own transition with its process noise, and a particle counts as far 
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +22,7 @@ from remanent.dynamics.model import transition
 from remanent.dynamics.priors import SWITCHES, Layout, to_params
 from remanent.dynamics.steps import Grid
 from remanent.plan.next_scan import Reading
+from remanent.relapse.predict import in_buckets
 
 _NAMED = ("l_f", "l_s", "l_e", "l_w", "mu", "sigma")
 _SCALAR = ("tau_e", "tau_w", "k_f", "c", "a", "r", "sig_f", "sig_s")
@@ -56,9 +57,10 @@ def possible(
     """Draws of today under one mechanism; `size`: (draws, patients)."""
     draws, patients = size
     theta = posterior.fits[mechanism].draw(rng, draws)
-    found = _laws(posterior.layout)(jnp.asarray(theta), jnp.asarray(SWITCHES[mechanism]), Grid(*map(jnp.asarray, grid)))
-    mean, cov, trace, withdrawal = map(np.asarray, found[:4])
-    params = {name: np.asarray(v) for name, v in found[4].items()}
+    program, switches, given = _laws(posterior.layout), jnp.asarray(SWITCHES[mechanism]), Grid(*map(jnp.asarray, grid))
+    found = [program(jnp.asarray(part), switches, given) for part in in_buckets(theta)]
+    mean, cov, trace, withdrawal = (np.concatenate(v) for v in zip(*(f[:4] for f in found), strict=True))
+    params = {name: np.concatenate([f[4][name] for f in found]) for name in found[0][4]}
     mean, cov = mean[:, :patients], cov[:, :patients]
     kept = len(KEPT[posterior.layout.form])
     inner = cov[..., :kept, :kept] + 1e-12 * np.eye(kept)
@@ -99,7 +101,9 @@ def moved(
     p = now.params
     kappa = p["c"][:, None] + p["a"][:, None] * np.tensordot(p["alpha"], dose, 1)
     column = {k: p[k][:, None] for k in ("k_f", "r", "sig_f", "sig_s")}
-    law = transition(column["k_f"], kappa, column["r"], (column["sig_f"], column["sig_s"]), np.full(kappa.shape, days))
+    law = _transition()(
+        column["k_f"], kappa, column["r"], (column["sig_f"], column["sig_s"]), np.full(kappa.shape, days)
+    )
     qff, qfs, qss = (np.asarray(v) for v in (law.qff, law.qfs, law.qss))
     a, b = rng.standard_normal((2, *qff.shape))
     root = np.sqrt(np.maximum(qff, 1e-300))
@@ -110,6 +114,11 @@ def moved(
         trace=now.trace * np.exp(-days / p["tau_e"])[:, None],
         withdrawal=now.withdrawal * np.exp(-days / p["tau_w"])[:, None],
     )
+
+
+@cache
+def _transition() -> Callable[..., Any]:
+    return compiled(transition)
 
 
 def reading_of(

@@ -8,7 +8,7 @@ over draws is the probability, and its 90 % interval says how well the study pin
 (same doses and horizon, no data) show whether the data or the prior speak: `contraction` is the share of the prior variance that the data removed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from remanent.dynamics.forecast import Ahead, Outlook, Today, draw_today, roll_forward
 from remanent.dynamics.infer import Posterior
-from remanent.dynamics.priors import MECHANISMS, SWITCHES
+from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout
 from remanent.dynamics.steps import Grid, unobserved
 from remanent.dynamics.survive import Kept, survive
 
@@ -27,6 +27,8 @@ INTERVAL = (0.05, 0.95)
 # Remanence divides by function today; below this value the ratio means nothing.
 LEAST_FUNCTION = 0.1
 LEAST_WEIGHT = 1e-3
+# Draws that go through the filter, and forward from today, at once: one compiled program each serves ensembles of every size.
+DRAW_BUCKET, ROLL_BUCKET = 10, 60
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,36 @@ def posterior_ensemble(
     draws: int,
     rng: np.random.Generator,
 ) -> Ensemble:
-    """Draws given the data, `draws` per mechanism; mechanisms with less than a thousandth of the weight everywhere are left out."""
-    kept = tuple(np.flatnonzero(weight.max(0) >= LEAST_WEIGHT).tolist())
-    today = [draw_today(posterior.layout, posterior.fits[m].draw(rng, draws), SWITCHES[m], grid, rng) for m in kept]
-    shares = weight[:, kept] / weight[:, kept].sum(1, keepdims=True)
-    return Ensemble(posterior, kept, tuple(_real(t, len(weight)) for t in today), shares)
+    """`draws` draws given the data, shared out among mechanisms; those with less than a thousandth of the weight everywhere are left out."""
+    thetas = {m: posterior.fits[m].draw(rng, n) for m, n in shared_out(draws, weight).items()}
+    return ensemble_at(posterior, thetas, grid, weight, rng)
+
+
+def shared_out(draws: int, weight: Float[np.ndarray, "patient mechanism"]) -> dict[int, int]:
+    """Draws for each mechanism with at least a thousandth of the weight somewhere, in proportion to its largest weight.
+
+    In whole buckets where `draws` are, and at least one for each mechanism.
+    """
+    which = np.flatnonzero(weight.max(0) >= LEAST_WEIGHT)
+    size = DRAW_BUCKET if draws % DRAW_BUCKET == 0 and draws >= DRAW_BUCKET * which.size else 1
+    share = weight.max(0)[which] / weight.max(0)[which].sum()
+    spare = draws // size - which.size
+    cuts = np.round(np.cumsum(share) * spare).astype(int)
+    return dict(zip(which.tolist(), (size * (1 + np.diff(cuts, prepend=0))).tolist(), strict=True))
+
+
+def ensemble_at(
+    posterior: Posterior,
+    thetas: Mapping[int, Float[np.ndarray, "draw param"]],
+    grid: Grid,
+    weight: Float[np.ndarray, "patient mechanism"],
+    rng: np.random.Generator,
+) -> Ensemble:
+    """Draws of today given the data at given population parameters of each mechanism."""
+    which = tuple(thetas)
+    today = (_drawn(posterior.layout, theta, m, grid, rng) for m, theta in thetas.items())
+    shares = weight[:, which] / weight[:, which].sum(1, keepdims=True)
+    return Ensemble(posterior, which, tuple(_real(t, len(weight)) for t in today), shares)
 
 
 def prior_ensemble(
@@ -80,13 +107,28 @@ def prior_ensemble(
     rng: np.random.Generator,
     prior: Posterior | None = None,
 ) -> Ensemble:
-    """Draws from the prior on the same doses and ECT, nothing having been observed; `prior`: another than that of priors.yaml."""
+    """As many draws of each mechanism from the prior on the same doses and ECT, nothing having been observed; `prior`: another than that of priors.yaml."""
     blind = unobserved(grid)
     size, every = posterior.layout.size, tuple(range(len(MECHANISMS)))
-    theta = [rng.standard_normal((draws, size)) if prior is None else prior.fits[m].draw(rng, draws) for m in every]
-    today = [draw_today(posterior.layout, theta[m], SWITCHES[m], blind, rng) for m in every]
+    each = draws // len(every)
+    theta = [rng.standard_normal((each, size)) if prior is None else prior.fits[m].draw(rng, each) for m in every]
+    today = [_drawn(posterior.layout, theta[m], m, blind, rng) for m in every]
     weight = np.full((patients, len(MECHANISMS)), 1 / len(MECHANISMS))
     return Ensemble(posterior, every, tuple(_real(t, patients) for t in today), weight)
+
+
+def _drawn(layout: Layout, theta: np.ndarray, mechanism: int, grid: Grid, rng: np.random.Generator) -> Today:
+    return _joined([draw_today(layout, one, SWITCHES[mechanism], grid, rng) for one in in_buckets(theta)])
+
+
+def in_buckets(theta: Float[np.ndarray, "draw param"], size: int = DRAW_BUCKET) -> list[np.ndarray]:
+    """Draws in parts of `size`, or all at once where that leaves a rest."""
+    return np.split(theta, max(len(theta) // size, 1)) if len(theta) % size == 0 else [theta]
+
+
+def _joined(parts: Sequence[Today]) -> Today:
+    """The draws of all parts, one after the other."""
+    return Today(*(None if v[0] is None else np.concatenate(v) for v in zip(*parts, strict=True)))
 
 
 def _real(today: Today, patients: int) -> Today:
@@ -95,10 +137,17 @@ def _real(today: Today, patients: int) -> Today:
 
 def roll(ensemble: Ensemble, outlook: Outlook) -> tuple[Ahead, ...]:
     """Each mechanism's draws through one course; estimates at horizons want intervals that end at EDGES_DAYS[1:]."""
-    return tuple(
-        roll_forward(ensemble.posterior.layout, SWITCHES[m], today, outlook)
-        for m, today in zip(ensemble.mechanisms, ensemble.today, strict=True)
-    )
+    layout, found = ensemble.posterior.layout, []
+    for m, today in zip(ensemble.mechanisms, ensemble.today, strict=True):
+        parts = [roll_forward(layout, SWITCHES[m], one, outlook) for one in _parts(today, DRAW_BUCKET)]
+        found.append(Ahead(*(np.concatenate(v, axis=1) for v in zip(*parts, strict=True))))
+    return tuple(found)
+
+
+def _parts(today: Today, size: int) -> list[Today]:
+    columns = (None if v is None else in_buckets(v, size) for v in today)
+    count = len(in_buckets(today.theta, size))
+    return [Today(*one) for one in zip(*([None] * count if c is None else c for c in columns), strict=True)]
 
 
 def kept(ensemble: Ensemble, outlook: Outlook) -> list[Kept]:
@@ -106,10 +155,20 @@ def kept(ensemble: Ensemble, outlook: Outlook) -> list[Kept]:
     layout = ensemble.posterior.layout
     if layout.form != "linear":
         return [Kept(a.survival, a.function, a.structure) for a in roll(ensemble, outlook)]
-    return [
-        survive(layout, SWITCHES[m], today, outlook)
-        for m, today in zip(ensemble.mechanisms, ensemble.today, strict=True)
-    ]
+    counts = [len(t.theta) for t in ensemble.today]
+    switches = in_buckets(np.repeat(SWITCHES[list(ensemble.mechanisms)], counts, axis=0), ROLL_BUCKET)
+    todays = _parts(_joined(ensemble.today), ROLL_BUCKET)
+    parts = [survive(layout, s, t, outlook) for s, t in zip(switches, todays, strict=True)]
+    whole = parts[0] if len(parts) == 1 else Kept(*(np.concatenate(v, axis=1) for v in zip(*parts, strict=True)))
+    ends = np.cumsum(counts)[:-1]
+    return [Kept(*one) for one in zip(*(np.split(v, ends, axis=1) for v in whole), strict=True)]
+
+
+def mean_at(ensemble: Ensemble, ahead: Sequence[Ahead | Kept], days: float) -> Float[np.ndarray, " patient"]:
+    """Mean probability of relapse within `days`."""
+    row = int(np.searchsorted(EDGES_DAYS[1:], days))
+    shares = zip(ensemble.weight.T, ahead, strict=True)
+    return sum((w * (1 - a.survival[row].mean(0)) for w, a in shares), np.zeros(len(ensemble.weight)))
 
 
 def relapse_probability(ensemble: Ensemble, ahead: Sequence[Ahead | Kept]) -> Estimate:
@@ -150,9 +209,9 @@ def at_horizons(estimate: Estimate) -> Estimate:
 
 
 def summarise(
-    draws: Sequence[Float[np.ndarray, "interval draw patient"]], weight: Float[np.ndarray, "patient mechanism"]
+    draws: Sequence[Float[np.ndarray, "interval _ patient"]], weight: Float[np.ndarray, "patient mechanism"]
 ) -> Estimate:
-    """Weighted mean and quantiles over mechanisms and draws."""
+    """Weighted mean and quantiles over mechanisms and their draws, [interval, draw, patient] each, as many as there are."""
     stacked = np.concatenate(draws, axis=1)
     w = np.concatenate([np.repeat(weight[:, m][None], d.shape[1], 0) / d.shape[1] for m, d in enumerate(draws)])
     mean = (stacked * w[None]).sum(1)

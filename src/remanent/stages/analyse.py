@@ -40,6 +40,7 @@ from remanent.stages.standing import Standing
 from remanent.study.panel import Panel
 
 DRAWS = 120
+PRIOR_DRAWS = 240
 STATE_DRAWS = 25
 LEAVE_OUT_DRAWS = 600
 FARTHEST_SD = 10.0
@@ -90,7 +91,7 @@ class Results:
     """Everything the group level found. `situation`, `advice` and `gone` (no longer at risk of a first relapse) by lane.
 
     `reference` names the reference prior where the study is too small to fit a population: its numbers are then a prior's, seen through these patients.
-    `forms`: probability of each form of the model, where both were fitted.
+    `forms`: probability of each form of the model, where both were fitted. `after`, `before`: the draws of today behind the forecasts, posterior and prior.
     """
 
     panel: Panel
@@ -108,6 +109,8 @@ class Results:
     added: tuple[Contribution, ...]
     seed: int
     forms: Mapping[str, float]
+    after: Ensemble
+    before: Ensemble
     reference: str = ""
 
     @property
@@ -149,7 +152,8 @@ def analyse(
     told = known[2] if known is not None and len(known) == 3 else None
     comparison = told or comparing.compare(posterior, timeline.grid, len(timeline.lanes), seed)
     log("compare", **{m: round(float(p), 4) for m, p in zip(MECHANISMS, comparison.cohort, strict=True)})
-    outcome = forecast(panel, timeline, posterior, comparison, np.random.default_rng(seed))
+    after, before = ensembles(timeline, posterior, comparison.evidence_weight, seed)
+    outcome = forecast(panel, timeline, after, before)
     outcome = _all_shown(outcome) if few else outcome
     lacks = _lacks(panel, comparison)
     table, standing = thresholds or shipped_thresholds(), standing or Standing()
@@ -180,11 +184,11 @@ def analyse(
         gone=np.array([standing.gone(who) for who in people], bool),
         lacks=lacks,
         left_out=() if told else leave_out(posterior, timeline.grid, len(timeline.lanes), LEAVE_OUT_DRAWS, seed),
-        added=()
-        if told
-        else contributions(posterior, timeline, outcome.dose["continue"], comparison.evidence_weight, DRAWS, seed),
+        added=() if told else contributions(after, timeline, outcome.dose["continue"], seed),
         seed=seed,
         forms=forms,
+        after=after,
+        before=before,
         reference=reference_words() if few else "",
     )
 
@@ -240,14 +244,18 @@ def without_runaways(posterior: Posterior, grid: Grid) -> Posterior:
     )
 
 
-def forecast(
-    panel: Panel, timeline: TimeLine, posterior: Posterior, comparison: Comparison, rng: np.random.Generator
-) -> Outcome:
-    """Every standard plan for every lane, under the posterior and, to see what the data added, under the prior."""
-    lanes = len(timeline.lanes)
-    weight = np.repeat(comparison.evidence_weight[None], lanes, 0)
+def ensembles(
+    timeline: TimeLine, posterior: Posterior, evidence_weight: np.ndarray, seed: int
+) -> tuple[Ensemble, Ensemble]:
+    """Draws of every lane's today, posterior and prior."""
+    lanes, rng = len(timeline.lanes), np.random.default_rng(seed)
+    weight = np.repeat(evidence_weight[None], lanes, 0)
     after = posterior_ensemble(posterior, timeline.grid, weight, DRAWS, rng)
-    before = prior_ensemble(posterior, timeline.grid, lanes, DRAWS, rng)
+    return after, prior_ensemble(posterior, timeline.grid, lanes, PRIOR_DRAWS, rng)
+
+
+def forecast(panel: Panel, timeline: TimeLine, after: Ensemble, before: Ensemble) -> Outcome:
+    """Every standard plan for every lane, under the posterior and, to see what the data added, under the prior."""
     given = [medication_of(panel, int(i)) for i in timeline.lanes]
     limits = comparing.settings()["informed"]
     least, enough = limits["contraction"]["value"], panel.relapsed.sum() >= limits["relapses"]["value"]

@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
+from scipy.special import expit, logit
 
 from remanent.dynamics.grid import TimeLine, look_ahead
 from remanent.dynamics.infer import Posterior, on_data
 from remanent.dynamics.model import SENSITIVE, STRESSORS
 from remanent.dynamics.steps import Grid, without_events
-from remanent.relapse.predict import EDGES_DAYS, kept, posterior_ensemble, relapse_probability
+from remanent.relapse.predict import EDGES_DAYS, Ensemble, kept, mean_at, posterior_ensemble
 
 HORIZON_DAYS = 182.0
+DRAWS = 60
 
 
 @dataclass(frozen=True)
@@ -37,37 +40,42 @@ class Contribution:
 
 
 def contributions(
-    posterior: Posterior,
-    timeline: TimeLine,
-    given: np.ndarray,
-    weight: np.ndarray,
-    draws: int,
-    seed: int,
+    after: Ensemble, timeline: TimeLine, given: Float[np.ndarray, "class interval lane"], seed: int
 ) -> tuple[Contribution, ...]:
-    """Contribution of scans, momentary ratings, CRP and sleep, where there are any; `given` is exposure on unchanged doses [class, interval, lane]."""
-    lanes = len(timeline.lanes)
-    weights = np.repeat(weight[None], lanes, 0)
+    """Contribution of scans, momentary ratings, CRP and sleep, where there are any; `after` made the forecasts, `given` is exposure on unchanged doses.
+
+    The difference that a modality makes comes from fewer draws, the same with and without it, and moves the forecast from all draws by that much in logit.
+    """
+    posterior, weight = after.posterior, after.weight[0]
+    every = np.zeros(len(posterior.fits))
+    every[list(after.mechanisms)] = weight
+    weights = np.repeat(every[None], len(timeline.lanes), 0)
 
     def forecast(grid: Grid, stress: np.ndarray) -> np.ndarray:
-        ensemble = posterior_ensemble(posterior, grid, weights, draws, np.random.default_rng(seed))
-        row = int(np.searchsorted(EDGES_DAYS[1:], HORIZON_DAYS))
-        return relapse_probability(
-            ensemble, kept(ensemble, look_ahead(timeline, given, EDGES_DAYS, stress=stress))
-        ).mean[row]
+        ensemble = posterior_ensemble(posterior, grid, weights, DRAWS, np.random.default_rng(seed))
+        return _at_horizon(ensemble, timeline, given, stress)
 
-    with_all, score_all = (
-        forecast(timeline.grid, timeline.stress_today),
-        _event_score(posterior, timeline.grid, weight, lanes),
-    )
+    present = [one for one in _without_each(timeline) if one[3].any()]
+    if not present:
+        return ()
+    with_all = _at_horizon(after, timeline, given, timeline.stress_today)
+    same, score_all = forecast(timeline.grid, timeline.stress_today), _event_score(posterior, timeline.grid, every)
     out = []
-    for name, grid, stress, has in _without_each(timeline):
-        if not has.any():
-            continue
-        without = forecast(grid, stress)
+    for name, grid, stress, has in present:
+        without = expit(_logit(with_all) + _logit(forecast(grid, stress)) - _logit(same))
         shift = np.where(has, _bernoulli_bits(with_all, without), np.nan)
-        gained = (score_all - _event_score(posterior, grid, weight, lanes)).sum() / max(int(has.sum()), 1) / np.log(2)
+        gained = (score_all - _event_score(posterior, grid, every))[: has.size].sum() / has.sum() / np.log(2)
         out.append(Contribution(name, shift, with_all, without, float(gained)))
     return tuple(out)
+
+
+def _at_horizon(ensemble: Ensemble, timeline: TimeLine, given: np.ndarray, stress: np.ndarray) -> np.ndarray:
+    return mean_at(ensemble, kept(ensemble, look_ahead(timeline, given, EDGES_DAYS, stress=stress)), HORIZON_DAYS)
+
+
+def _logit(p: np.ndarray) -> np.ndarray:
+    clipped: np.ndarray = logit(np.clip(p, 1e-9, 1 - 1e-9))
+    return clipped
 
 
 def _without_each(timeline: TimeLine) -> list[tuple[str, Grid, np.ndarray, np.ndarray]]:
@@ -88,12 +96,10 @@ def _without_each(timeline: TimeLine) -> list[tuple[str, Grid, np.ndarray, np.nd
     return out
 
 
-def _event_score(posterior: Posterior, grid: Grid, weight: np.ndarray, lanes: int) -> np.ndarray:
-    """Log p(relapse or no relapse | everything measured) per lane, averaged over mechanisms (nats)."""
+def _event_score(posterior: Posterior, grid: Grid, weight: np.ndarray) -> np.ndarray:
+    """Log p(relapse or no relapse | everything measured) per lane of the grid, averaged over mechanisms (nats)."""
     both, measured = (on_data(posterior, g) for g in (grid, without_events(grid)))
-    scores = [
-        b.patient_log_lik[:lanes] - m.patient_log_lik[:lanes] for b, m in zip(both.fits, measured.fits, strict=True)
-    ]
+    scores = [b.patient_log_lik - m.patient_log_lik for b, m in zip(both.fits, measured.fits, strict=True)]
     return np.tensordot(weight, np.stack(scores), 1)
 
 

@@ -11,18 +11,8 @@ from remanent.dynamics.compare import settings
 from remanent.dynamics.grid import medication_of
 from remanent.plan.plans import PlanSpec
 from remanent.plan.simulate import Person, check_course, planned_outlook, stability_plans
-from remanent.relapse.predict import (
-    HORIZONS_DAYS,
-    Ensemble,
-    Estimate,
-    at_horizons,
-    contraction,
-    kept,
-    posterior_ensemble,
-    prior_ensemble,
-    summarise,
-)
-from remanent.stages.analyse import DRAWS, Results
+from remanent.relapse.predict import HORIZONS_DAYS, Estimate, at_horizons, contraction, kept, summarise
+from remanent.stages.analyse import Results
 
 
 @dataclass(frozen=True)
@@ -31,14 +21,6 @@ class Stability:
 
     hold: dict[str, Estimate]
     added: dict[str, Estimate]
-
-
-def ensembles(results: Results) -> tuple[Ensemble, Ensemble]:
-    """The draws of the standard forecasts again: posterior and prior."""
-    line, rng = results.timeline, np.random.default_rng(results.seed)
-    weight = np.repeat(results.comparison.evidence_weight[None], len(line.lanes), 0)
-    after = posterior_ensemble(results.posterior, line.grid, weight, DRAWS, rng)
-    return after, prior_ensemble(results.posterior, line.grid, len(line.lanes), DRAWS, rng)
 
 
 def people(results: Results) -> list[Person]:
@@ -61,7 +43,7 @@ def with_plans(results: Results, plans: Sequence[PlanSpec]) -> tuple[Results, li
     """
     if not plans:
         return results, []
-    after, before = ensembles(results)
+    after, before = results.after, results.before
     outcome, problems = results.outcome, []
     relapse, informed = dict(outcome.relapse), dict(outcome.informed)
     enough = results.panel.relapsed.sum() >= settings()["informed"]["relapses"]["value"]
@@ -101,7 +83,7 @@ def _able(results: Results, plan: PlanSpec) -> tuple[list[Person | None], list[s
 
 def stability(results: Results) -> Stability:
     """Hold under withdrawal and stress, for everyone."""
-    after, _ = ensembles(results)
+    after = results.after
     patients: list[Person | None] = list(people(results))
     hold, added = {}, {}
     calm: list[np.ndarray] | None = None

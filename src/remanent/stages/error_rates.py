@@ -11,26 +11,17 @@ import numpy as np
 
 from remanent.dynamics.compare import settings
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import log_likelihood, replicate
-from remanent.dynamics.forecast import Today, draw_today
+from remanent.dynamics.filter import replicate
 from remanent.dynamics.grid import TimeLine, look_ahead
+from remanent.dynamics.infer import Posterior, on_data
 from remanent.dynamics.priors import SWITCHES, Layout, to_params
 from remanent.dynamics.steps import Grid, without_events
-from remanent.dynamics.survive import survive
 from remanent.plan.decide import AdviceCode, decide, shipped_thresholds, thresholds_for
 from remanent.plan.errors import AdviceErrors, Chance, Truths, of_patient, of_rule
 from remanent.plan.errors import words as in_words
 from remanent.plan.simulate import STANDARD_PLANS, months_on_drugs
-from remanent.relapse.predict import (
-    EDGES_DAYS,
-    Ensemble,
-    contraction,
-    kept,
-    posterior_ensemble,
-    prior_ensemble,
-    summarise,
-)
-from remanent.stages.analyse import DRAWS, Outcome, Results, situation_of
+from remanent.relapse.predict import EDGES_DAYS, Ensemble, contraction, ensemble_at, kept, shared_out, summarise
+from remanent.stages.analyse import Outcome, Results, situation_of
 
 VIRTUAL_PATIENTS = 200
 MOST_COHORTS = 5
@@ -47,15 +38,18 @@ class ErrorRates:
     rule: Mapping[AdviceCode, AdviceErrors]
 
 
-def error_rates(results: Results, seed: int, thresholds: Mapping[str, Any] | None) -> ErrorRates:
-    """Expected errors of every advice given, and realised errors of the rule in virtual patients."""
+def error_rates(results: Results, now: Ensemble, seed: int, thresholds: Mapping[str, Any] | None) -> ErrorRates:
+    """Expected errors of every advice given, and realised errors of the rule in virtual patients.
+
+    `now`: draws of today other than those that the advice rests on, which would find it too good.
+    """
     table = thresholds or shipped_thresholds()
     rng = np.random.default_rng([seed, 5])
     people = [results.panel.patients[i] for i in results.timeline.lanes]
     limits = [_limits(results, lane, table) for lane in range(len(people))]
     takes = [results.situation[lane].exposure > _NOTHING_TAKEN for lane in range(len(people))]
     asked = [k for k in range(len(people)) if limits[k] is not None and takes[k] and not results.gone[k]]
-    truths = _posterior_truths(results, limits, rng)
+    truths = _posterior_truths(results, now, limits)
     patients = {
         people[k]: of_patient(results.advice[k].code, truths, k, limits[k] or {})
         for k in asked
@@ -104,10 +98,8 @@ def _rows(limits: list[dict[str, float] | None]) -> np.ndarray:
     return np.searchsorted(EDGES_DAYS[1:], [one["horizon_days"] if one else EDGES_DAYS[-1] for one in limits])
 
 
-def _posterior_truths(results: Results, limits: list[dict[str, float] | None], rng: np.random.Generator) -> Truths:
+def _posterior_truths(results: Results, ensemble: Ensemble, limits: list[dict[str, float] | None]) -> Truths:
     line = results.timeline
-    weight = np.repeat(results.comparison.evidence_weight[None], len(line.lanes), 0)
-    ensemble = posterior_ensemble(results.posterior, line.grid, weight, DRAWS, rng)
     at, lanes = _rows(limits), np.arange(len(line.lanes))
     rolled = {
         plan: [a.survival for a in kept(ensemble, look_ahead(line, dose, EDGES_DAYS))]
@@ -127,11 +119,15 @@ def _posterior_truths(results: Results, limits: list[dict[str, float] | None], r
 
 
 class _Virtual(NamedTuple):
-    """One virtual cohort of the study's design: what was seen, the truth today, and how likely each is to be still at risk."""
+    """One virtual cohort of the study's design.
+
+    `line` holds what was seen, `today` draws given that, the truth last among those of its mechanism, number `truth` of the ensemble.
+    `weight`: how likely each is still at risk.
+    """
 
     line: TimeLine
-    today: Today
-    switches: np.ndarray
+    today: Ensemble
+    truth: int
     weight: np.ndarray
 
 
@@ -149,96 +145,76 @@ def _rule_errors(
     codes: list[AdviceCode] = []
     truths: list[Truths] = []
     cohorts = min(MOST_COHORTS, -(-VIRTUAL_PATIENTS // count))
-    blind = _blind(results)
+    blind = {plan: _relapse(results.before, line, results.outcome.dose[plan]) for plan in STANDARD_PLANS}
     for _ in range(cohorts):
         virtual = _cohort(results, rng)
-        outcome = _outcome(results, virtual.line, blind, rng)
+        relapse = {plan: _relapse(virtual.today, virtual.line, results.outcome.dose[plan]) for plan in STANDARD_PLANS}
+        outcome = _outcome(results, virtual, relapse, blind)
         situations = [situation_of(results.panel, virtual.line, outcome, k, table) for k in range(count)]
         codes += [decide(s, table).code for s, a in zip(situations, asked, strict=True) if a]
-        truth = _truth(results, virtual, _rows(limits))
+        truth = _truth(results, virtual, relapse, _rows(limits))
         truths.append(Truths(*(v[:, asked] for v in truth)))
     cases = Truths(*(np.concatenate(parts, axis=1) for parts in zip(*truths, strict=True)))
     each = [one for one, a in zip(limits, asked, strict=True) if a and one is not None] * cohorts
     return of_rule(codes, cases, {name: np.array([one[name] for one in each]) for name in each[0]})
 
 
-class _Blind(NamedTuple):
-    """What the prior says under each standard plan, and its weights."""
-
-    relapse: dict[str, list[np.ndarray]]
-    weight: np.ndarray
-
-
-def _blind(results: Results) -> _Blind:
-    line = results.timeline
-    rng = np.random.default_rng(results.seed)
-    before = prior_ensemble(results.posterior, line.grid, len(line.lanes), VIRTUAL_DRAWS, rng)
-    return _Blind({plan: _relapse(before, line, results.outcome.dose[plan]) for plan in STANDARD_PLANS}, before.weight)
-
-
 def _relapse(ensemble: Ensemble, line: TimeLine, dose: np.ndarray) -> list[np.ndarray]:
     return [1 - a.survival for a in kept(ensemble, look_ahead(line, dose, EDGES_DAYS))]
 
 
-def _outcome(results: Results, line: TimeLine, blind: _Blind, rng: np.random.Generator) -> Outcome:
+def _outcome(
+    results: Results, virtual: _Virtual, relapse: dict[str, list[np.ndarray]], blind: dict[str, list[np.ndarray]]
+) -> Outcome:
     """Forecasts of a virtual cohort under the standard plans, as `analyse.forecast` makes them."""
     limits = settings()["informed"]
     enough = results.panel.relapsed.sum() >= limits["relapses"]["value"]
-    weight = np.repeat(results.comparison.evidence_weight[None], len(line.lanes), 0)
-    after = posterior_ensemble(results.posterior, line.grid, weight, VIRTUAL_DRAWS, rng)
-    relapse, informed = {}, {}
-    for plan in STANDARD_PLANS:
-        draws = _relapse(after, line, results.outcome.dose[plan])
-        relapse[plan] = summarise(draws, after.weight)
-        moved = contraction(draws, blind.relapse[plan], (after.weight, blind.weight))
-        informed[plan] = enough & (moved >= limits["contraction"]["value"])
-    return replace(results.outcome, relapse=relapse, informed=informed)
+    weights = (virtual.today.weight, results.before.weight)
+    found, informed = {}, {}
+    for plan, every in relapse.items():
+        draws = [d[:, :-1] if m == virtual.truth else d for m, d in enumerate(every)]
+        found[plan] = summarise(draws, virtual.today.weight)
+        informed[plan] = enough & (contraction(draws, blind[plan], weights) >= limits["contraction"]["value"])
+    return replace(results.outcome, relapse=found, informed=informed)
 
 
-def _cohort(results: Results, rng: np.random.Generator) -> _Virtual:
-    posterior, line = results.posterior, results.timeline
-    weight = results.comparison.evidence_weight
-    m = int(rng.choice(weight.size, p=weight / weight.sum()))
-    theta = posterior.fits[m].draw(rng, 1)
-    value, log_survival = _replica(posterior.layout)(
-        jax.random.key(int(rng.integers(2**31))),
-        jnp.asarray(theta[0]),
-        jnp.asarray(SWITCHES[m]),
-        Grid(*map(jnp.asarray, line.grid)),
-    )
-    seen = line.grid._replace(
-        value=np.asarray(value), relapse=np.zeros_like(line.grid.dt), dropout=np.zeros_like(line.grid.dt)
-    )
-    lanes = len(line.lanes)
-    drawn = draw_today(posterior.layout, theta, SWITCHES[m], seen, rng)
-    today = drawn.of(slice(lanes))
-    return _Virtual(replace(line, grid=seen), today, SWITCHES[m], np.exp(np.asarray(log_survival)[:lanes]))
-
-
-@lru_cache(maxsize=8)
-def _replica(layout: Layout) -> Callable[..., Any]:
-    """Program: observations of the same design from the model's own law, and the log probability of no event until today given them."""
-
-    def replica(key: Any, theta: Any, switches: Any, grid: Grid) -> tuple[Any, Any]:
-        params = to_params(theta, layout, switches)
-        seen = replicate(key, params, grid, layout.form)
-        quiet = jnp.zeros_like(grid.dt)
-        at_risk = grid._replace(value=seen.value, relapse=quiet, dropout=quiet)
-        return seen.value, log_likelihood(params, at_risk, layout.form) - log_likelihood(
-            params, without_events(at_risk), layout.form
-        )
-
-    return compiled(replica)
-
-
-def _truth(results: Results, virtual: _Virtual, at: np.ndarray) -> Truths:
+def _truth(results: Results, virtual: _Virtual, relapse: dict[str, list[np.ndarray]], at: np.ndarray) -> Truths:
     """What is true of each virtual patient, one draw."""
     lanes = np.arange(at.size)
-    alive = {}
-    for plan in STANDARD_PLANS:
-        outlook = look_ahead(virtual.line, results.outcome.dose[plan], EDGES_DAYS)
-        alive[plan] = survive(results.posterior.layout, virtual.switches, virtual.today, outlook).survival
+    alive = {plan: 1 - every[virtual.truth][:, -1:] for plan, every in relapse.items()}
     months = months_on_drugs(alive["continue"], results.outcome.dose["continue"])
     ends = (alive["stop"], alive["continue"], alive["taper"], months)
     hold, stay, tapered, on_drugs = (v[at, 0, lanes][None] for v in ends)
     return Truths(hold, stay, tapered, on_drugs, virtual.weight[None])
+
+
+def _cohort(results: Results, rng: np.random.Generator) -> _Virtual:
+    """A draw of the population, records that it would have made, and what these say of today: the truth is one more draw of the same law."""
+    posterior, line = results.posterior, results.timeline
+    lanes, layout = len(line.lanes), posterior.layout
+    weight = np.repeat(results.comparison.evidence_weight[None], lanes, 0)
+    thetas = {m: posterior.fits[m].draw(rng, n) for m, n in shared_out(VIRTUAL_DRAWS, weight).items()}
+    which = tuple(thetas)
+    truth = int(rng.choice(len(which), p=weight[0, which] / weight[0, which].sum()))
+    m, theta = which[truth], thetas[which[truth]][-1]
+    key, given = jax.random.key(int(rng.integers(2**31))), Grid(*map(jnp.asarray, line.grid))
+    value = np.asarray(_replica(layout)(key, jnp.asarray(theta), jnp.asarray(SWITCHES[m]), given))
+    quiet = np.zeros_like(line.grid.dt)
+    seen = line.grid._replace(value=value, relapse=quiet, dropout=quiet)
+    today = ensemble_at(posterior, thetas, seen, weight, rng)
+    return _Virtual(replace(line, grid=seen), today, truth, _at_risk(posterior, m, theta, seen)[:lanes])
+
+
+@lru_cache(maxsize=8)
+def _replica(layout: Layout) -> Callable[..., Any]:
+    """Program: observations of the same design from the model's own law."""
+    return compiled(
+        lambda key, theta, switches, grid: replicate(key, to_params(theta, layout, switches), grid, layout.form).value
+    )
+
+
+def _at_risk(posterior: Posterior, mechanism: int, theta: np.ndarray, seen: Grid) -> np.ndarray:
+    """Probability of no event until today given the records, [lane]; by the program that fitted the population."""
+    there = Posterior(posterior.layout, tuple(replace(one, mode=theta) for one in posterior.fits))
+    both, measured = (on_data(there, grid).fits[mechanism].patient_log_lik for grid in (seen, without_events(seen)))
+    return np.exp(both - measured)

@@ -13,10 +13,10 @@ from remanent.dynamics.compare import Comparison
 from remanent.dynamics.grid import Medication, build_timeline, medication_of
 from remanent.dynamics.infer import on_data
 from remanent.plan.decide import Thresholds
-from remanent.relapse.predict import Ensemble, posterior_ensemble, prior_ensemble
+from remanent.relapse.predict import Ensemble
 from remanent.report.views import CohortRow, PatientView
 from remanent.stages import population
-from remanent.stages.analyse import DRAWS, Population, Results, analyse
+from remanent.stages.analyse import Population, Results, analyse
 from remanent.stages.comparable import Comparable, compare
 from remanent.stages.early_warning import with_measures
 from remanent.stages.planning import Planning
@@ -128,12 +128,8 @@ def one_patient(base: Base, participant_id: str) -> OnePatient | None:
     )
     if results is None:
         return None
-    rng = np.random.default_rng(base.seed)
-    weight = np.repeat(results.comparison.evidence_weight[None], 1, 0)
-    after = posterior_ensemble(results.posterior, results.timeline.grid, weight, DRAWS, rng)
-    before = prior_ensemble(results.posterior, results.timeline.grid, 1, DRAWS, rng)
     whole = replace(results, panel=base.panel)
-    return OnePatient(participant_id, whole, after, before, medication_of(base.panel, i))
+    return OnePatient(participant_id, whole, results.after, results.before, medication_of(base.panel, i))
 
 
 def view_of(base: Base, one: OnePatient, former: PatientView) -> tuple[PatientView, CohortRow]:

@@ -169,7 +169,8 @@ def _forecasts(results: Results | None) -> str:
         return ""
     shown = {plan: int(informed.sum()) for plan, informed in results.outcome.informed.items()}
     return (
-        f"Relapse was forecast from each patient's last record with {DRAWS} posterior draws per mechanism, averaged by evidence. A forecast counts as "
+        f"Relapse was forecast from each patient's last record with {DRAWS} posterior draws, shared out among mechanisms by evidence; "
+        f"the Monte Carlo error of a mean is about {100 / DRAWS**0.5:.0f} % of the spread of the draws. A forecast counts as "
         f"informed if the data removed enough of the prior variance of its logit; patients with an informed forecast: {_listed(shown.items())}. "
         "Advice follows a fixed rule with the thresholds below; intervals are 90 %."
     )

@@ -9,15 +9,14 @@ import numpy as np
 
 from remanent.dynamics.forecast import Outlook
 from remanent.dynamics.grid import Medication, TimeLine, look_ahead, medication_of
-from remanent.dynamics.priors import SWITCHES
 from remanent.dynamics.steps import Grid
-from remanent.dynamics.survive import Kept, survive
+from remanent.dynamics.survive import Kept
 from remanent.plan.decide import shipped_thresholds, thresholds_for
 from remanent.plan.next_scan import Measurement, Particles, Value, measurements, settings, value_of, value_of_knowing
 from remanent.plan.particles import Possible, moved, possible, reading_of
 from remanent.plan.plans import CONTINUE, STOP, TAPER, PlanSpec
 from remanent.plan.simulate import planned_exposure
-from remanent.relapse.predict import EDGES_DAYS, LEAST_FUNCTION, LEAST_WEIGHT
+from remanent.relapse.predict import EDGES_DAYS, LEAST_FUNCTION, Ensemble, kept, shared_out
 from remanent.stages.analyse import Results
 
 DRAWS = 60
@@ -65,8 +64,7 @@ class _Study(NamedTuple):
 
     def rolled(self, parts: Sequence[Possible], outlook: Outlook) -> list[Kept]:
         """Each mechanism's draws through an outlook."""
-        layout = self.results.posterior.layout
-        return [survive(layout, SWITCHES[m], p.today, outlook) for m, p in zip(self.kept, parts, strict=True)]
+        return kept(ensemble_of(self.results, dict(zip(self.kept, parts, strict=True))), outlook)
 
     def weights(self, shares: Sequence[np.ndarray]) -> np.ndarray:
         """Weight of each particle of each lane, [particle, lane]."""
@@ -82,14 +80,28 @@ class _Day(NamedTuple):
     particles: list[Particles]
 
 
-def next_measurements(results: Results, seed: int, thresholds: Mapping[str, Any] | None) -> dict[str, tuple[Next, ...]]:
-    """By participant still at risk, the best first."""
-    rng = np.random.default_rng([seed, 3])
-    kept = np.flatnonzero(results.comparison.evidence_weight >= LEAST_WEIGHT).tolist()
-    study = _Study(results, thresholds or shipped_thresholds(), kept, _given(results))
+def possible_today(results: Results, seed: int) -> dict[int, Possible]:
+    """Draws of every patient's today under each mechanism that matters, with each measure's own level."""
+    rng, lanes = np.random.default_rng([seed, 3]), len(results.timeline.lanes)
+    counts = shared_out(DRAWS, results.comparison.evidence_weight[None])
+    return {m: possible(results.posterior, results.timeline.grid, m, (n, lanes), rng) for m, n in counts.items()}
+
+
+def ensemble_of(results: Results, possible: Mapping[int, Possible]) -> Ensemble:
+    """Those draws as an ensemble, independent of the one that the forecasts and the advice rest on."""
+    share = results.comparison.evidence_weight[list(possible)]
+    weight = np.repeat(share[None] / share.sum(), len(results.timeline.lanes), 0)
+    return Ensemble(results.posterior, tuple(possible), tuple(p.today for p in possible.values()), weight)
+
+
+def next_measurements(
+    results: Results, possible: Mapping[int, Possible], seed: int, thresholds: Mapping[str, Any] | None
+) -> dict[str, tuple[Next, ...]]:
+    """By participant still at risk, the best first; `possible` of `possible_today`."""
+    rng = np.random.default_rng([seed, 8])
+    study = _Study(results, thresholds or shipped_thresholds(), list(possible), _given(results))
     lanes = [k for k in range(len(results.timeline.lanes)) if not results.gone[k] and study.limits(k) is not None]
-    size = (DRAWS, len(results.timeline.lanes))
-    now = [possible(results.posterior, results.timeline.grid, m, size, rng) for m in kept]
+    now = list(possible.values())
     found: dict[int, list[Next]] = {lane: [] for lane in lanes}
     for days in settings()["days"]["value"]:
         on = _on_day(study, now, float(days), rng)

@@ -49,10 +49,12 @@ def plan_ahead(
     warnings = early_warning.early_warnings(panel, seed)
     if results is None:
         return Planning(warnings)
+    possible = next_measurement.possible_today(results, seed)
+    now = next_measurement.ensemble_of(results, possible)
     return Planning(
         warnings,
-        error_rates.error_rates(results, seed, thresholds),
-        next_measurement.next_measurements(results, seed, thresholds),
+        error_rates.error_rates(results, now, seed, thresholds),
+        next_measurement.next_measurements(results, possible, seed, thresholds),
         courses.stability(results),
         {plan.name: words(plan) for plan in plans},
         _classes(results),

@@ -12,13 +12,13 @@ from remanent.dynamics.design import Design, choose_design
 from remanent.dynamics.grid import build_timeline, look_ahead, medication_of
 from remanent.dynamics.infer import Posterior
 from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
-from remanent.relapse.predict import EDGES_DAYS, posterior_ensemble, relapse_probability, roll
+from remanent.relapse.predict import EDGES_DAYS, kept, posterior_ensemble, relapse_probability
 from remanent.study.panel import ABOUT_PEOPLE, Doses, Long, Panel
 from remanent.treatment.drugs import require
 from remanent.trial.world import GAP_DAYS, SESSIONS
 
 DRUG = "sertraline"  # one at its usual full dose: exposure 1, as in the virtual patients
-DRAWS = 24
+DRAWS = 40
 HOLD_DAYS = 182.0
 
 
@@ -94,7 +94,7 @@ def holds(
             ensemble = posterior_ensemble(posterior, timeline.grid, weights, DRAWS, np.random.default_rng(seed))
             given = [medication_of(panel, i) for i in range(len(lanes))]
             dose = planned_exposure(STANDARD_PLANS["stop"], given, timeline.today, EDGES_DAYS)
-            relapse = relapse_probability(ensemble, roll(ensemble, look_ahead(timeline, dose, EDGES_DAYS)))
+            relapse = relapse_probability(ensemble, kept(ensemble, look_ahead(timeline, dose, EDGES_DAYS)))
             lower[lanes] = 1 - relapse.upper[int(np.searchsorted(EDGES_DAYS[1:], HOLD_DAYS))]
         found[day] = lower
     return found
