@@ -1,26 +1,31 @@
 """The answer to what-if: a plan rolled through one patient's draws, the advice it leads to, and both as the page shows them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from markupsafe import Markup
 
-from remanent.app.asked import POOR_SLEEP_H, Ask, doses_of, notes_of, outlook_of, words_of
+from remanent.app.asked import doses_of, in_circumstances, short_words
 from remanent.app.chart import Curve, relapse_chart
 from remanent.dynamics.compare import settings
+from remanent.dynamics.forecast import Outlook
 from remanent.dynamics.survive import Kept
 from remanent.plan.decide import Advice, Interval, Situation, Thresholds, decide, thresholds_for
+from remanent.plan.plans import STANDARD, PlanSpec, Step
+from remanent.plan.plans import words as in_words
+from remanent.plan.simulate import check_course, planned_outlook
 from remanent.relapse.predict import EDGES_DAYS, Estimate, contraction, kept, relapse_probability, summarise
 from remanent.report import words
 from remanent.report.data_tables import HORIZONS_DAYS, DataTable, table
 from remanent.report.views import Interval as Shown
+from remanent.stages.courses import people
 from remanent.stages.live import OnePatient
 
 CAPTION = "Probability of relapse, counted from today, under the plan (mean, 90 % band); dashed and dotted: the other plans' means, in the same circumstances."
 HEADLINE_DAYS = 182.0
 MOST_ROLLED = 64
-REFERENCES = ("continue", "taper", "stop")
 
 
 @dataclass(frozen=True)
@@ -33,16 +38,16 @@ class Rolled:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the page shows of one plan."""
+    """What the page shows of one plan; `line`: the plan as a file for `run --plans` has it."""
 
     advice: Advice
     unsaid: str
     plan_words: str
-    notes: tuple[str, ...]
     chart: Markup
     caption: str
     summary: str
     table: DataTable
+    line: str = ""
 
 
 @dataclass
@@ -50,25 +55,31 @@ class Lane:
     """One patient made ready, with the plans that were rolled already."""
 
     one: OnePatient
-    rolled: dict[Ask, Rolled] = field(default_factory=dict)
+    rolled: dict[tuple[Step, ...], Rolled] = field(default_factory=dict)
 
 
-def rolled_of(lane: Lane, ask: Ask) -> Rolled:
-    """A plan's forecast, computed once."""
-    found = lane.rolled.get(ask)
+def rolled_of(lane: Lane, plan: PlanSpec) -> Rolled:
+    """A plan's forecast, computed once.
+
+    Raises
+    ------
+    InputError
+        The plan cannot be carried out in this patient, or the study knows nothing of what it starts.
+    """
+    found = lane.rolled.get(plan.steps)
     if found is None:
-        found = _roll(lane.one, ask)
+        found = _roll(lane.one, plan)
         if len(lane.rolled) > MOST_ROLLED:
             lane.rolled.clear()
-        lane.rolled[ask] = found
+        lane.rolled[plan.steps] = found
     return found
 
 
-def difference(lane: Lane, first: Ask, second: Ask) -> str:
+def difference(lane: Lane, first: PlanSpec, second: PlanSpec) -> str:
     """Plan A less plan B, in words, from the same draws under both; empty where data do not inform both."""
-    if any(_unsaid(lane.one, rolled_of(lane, ask)) for ask in (first, second)):
+    if any(_unsaid(lane.one, rolled_of(lane, plan)) for plan in (first, second)):
         return ""
-    ahead = [kept(lane.one.after, outlook_of(lane.one, ask)) for ask in (first, second)]
+    ahead = [kept(lane.one.after, _outlook(lane.one, plan)) for plan in (first, second)]
     less = summarise([b.survival - a.survival for a, b in zip(*ahead, strict=True)], lane.one.after.weight)
     interval = _at(less, HEADLINE_DAYS)
     mean, low, high = (words.minus(f"{100 * part:+.0f}") for part in (interval.mean, interval.lower, interval.upper))
@@ -76,17 +87,25 @@ def difference(lane: Lane, first: Ask, second: Ask) -> str:
     return f"relapse within {span} under A less that under B: {mean} percentage points ({low} to {high}), 90 % interval of the same draws under both"
 
 
-def _roll(one: OnePatient, ask: Ask) -> Rolled:
-    """A standard plan is informed where it is without stressors, and known already without them."""
+def _outlook(one: OnePatient, plan: PlanSpec) -> Outlook:
+    """The course of this patient under a plan."""
+    person = people(one.results)[0]
+    check_course(plan, person)
+    return planned_outlook(plan, one.results.timeline, [person])
+
+
+def _roll(one: OnePatient, plan: PlanSpec) -> Rolled:
+    """A standard plan is known from the run's own forecasts; under stress or ECT it is informed where it is without."""
     outcome = one.results.outcome
-    reference = ask.action in REFERENCES and ask == ask.under(ask.action)
-    if reference and ask == Ask(ask.action):
-        return Rolled(outcome.relapse[ask.action], bool(outcome.informed[ask.action][0]))
-    outlook = outlook_of(one, ask)
+    known = {standard.steps: standard.name for standard in STANDARD}
+    if plan.steps in known:
+        name = known[plan.steps]
+        return Rolled(outcome.relapse[name], bool(outcome.informed[name][0]))
+    outlook = _outlook(one, plan)
     rolled = kept(one.after, outlook)
     relapse = relapse_probability(one.after, rolled)
-    if reference:
-        return Rolled(relapse, bool(outcome.informed[ask.action][0]))
+    if plan.doses in known:
+        return Rolled(relapse, bool(outcome.informed[known[plan.doses]][0]))
     return Rolled(relapse, _informed(one, rolled, kept(one.before, outlook)))
 
 
@@ -105,53 +124,60 @@ def _at(estimate: Estimate, days: float) -> Interval:
 
 
 def situation_of(
-    one: OnePatient, ask: Ask, plans: Mapping[str, Rolled], table: Mapping[str, Thresholds | None]
+    one: OnePatient, plan: PlanSpec, plans: Mapping[str, Rolled], table: Mapping[str, Thresholds | None]
 ) -> Situation:
-    """What the rule looks at, with the asked plan in the place of the standard taper and the stressors as if they had been measured."""
+    """What the rule looks at, with the asked plan in the place of the standard taper and stress that begins today as if it had been measured."""
     now = one.results.situation[0]
     limits = thresholds_for(now.diagnosis, table) or table["default"] or {}
     days = float(limits["horizon_days"]["value"])
     stay, stopped, asked = (plans[name] for name in ("continue", "stop", "asked"))
     gone = _at(stopped.relapse, days)
     on_plan = _at(stay.relapse, days) if stay.informed else None
+    begun = [stress for stress in plan.stress if stress.from_day == 0]
     return replace(
         now,
         hold=Interval(1 - gone.mean, 1 - gone.upper, 1 - gone.lower) if stopped.informed else None,
         relapse_91=_at(stay.relapse, 91) if stay.informed else None,
         on_plan=on_plan,
         extra_relapse=_at(asked.relapse, days).mean - on_plan.mean if asked.informed and on_plan else None,
-        crp_mg_l=None if now.crp_mg_l is None else now.crp_mg_l * (2 if ask.crp_doubled else 1),
-        sleep_h=None if now.sleep_h is None else now.sleep_h - (POOR_SLEEP_H if ask.poor_sleep else 0),
+        crp_mg_l=None if now.crp_mg_l is None else now.crp_mg_l * math.prod(s.crp_times for s in begun),
+        sleep_h=None if now.sleep_h is None else now.sleep_h - sum(s.sleep_hours_lost for s in begun),
     )
 
 
-def answer_of(lane: Lane, ask: Ask, table_of: Mapping[str, Thresholds | None], key: str = "plan") -> Answer:
-    """The answer as the page shows it; where data do not inform the forecast, in words and without a number. `key` is unique in the page."""
-    under = {"asked": ask, "continue": ask.under("continue"), "stop": ask.under("stop")}
+def answer_of(lane: Lane, plan: PlanSpec, table_of: Mapping[str, Thresholds | None], key: str = "plan") -> Answer:
+    """The answer as the page shows it; where data do not inform the forecast, in words and without a number. `key` is unique in the page.
+
+    Raises
+    ------
+    InputError
+        The plan cannot be carried out in this patient, or the study knows nothing of what it starts.
+    """
+    under = {"asked": plan, **{name: in_circumstances(plan, name) for name in ("continue", "stop")}}
     plans = {name: rolled_of(lane, one) for name, one in under.items()}
-    one, asked = lane.one, plans["asked"]
-    advice = decide(situation_of(one, ask, plans, table_of), table_of)
-    named = [(words_of(ask), asked, True), ("continue", plans["continue"], False), ("stop today", plans["stop"], False)]
-    kept = [
-        (label, plan, band)
-        for k, (label, plan, band) in enumerate(named)
-        if plan.informed and (k == 0 or plan is not asked)
+    one, asked, label = lane.one, plans["asked"], short_words(plan)
+    advice = decide(situation_of(one, plan, plans, table_of), table_of)
+    named = [(label, asked, True), ("continue", plans["continue"], False), ("stop today", plans["stop"], False)]
+    shown = [
+        (name, rolled, band)
+        for k, (name, rolled, band) in enumerate(named)
+        if rolled.informed and (k == 0 or rolled is not asked)
     ]
     unsaid = _unsaid(one, asked)
-    curves = [_curve(label, plan, k, band) for k, (label, plan, band) in enumerate(kept)]
-    summary = "; ".join(f"{label}: {_in_words(plan)}" for label, plan, _ in kept)
-    title = f"Probability of relapse, {words_of(ask)}"
-    rows = [(label, *(words.percent_interval(_shown(plan, days)) for days in HORIZONS_DAYS)) for label, plan, _ in kept]
-    heads = ("Plan", *(f"within {days:.0f} days" for days in HORIZONS_DAYS))
+    curves = [_curve(name, rolled, k, band) for k, (name, rolled, band) in enumerate(shown)]
+    summary = "; ".join(f"{name}: {_in_words(rolled)}" for name, rolled, _ in shown)
+    rows = [
+        (name, *(words.percent_interval(_shown(rolled, days)) for days in HORIZONS_DAYS)) for name, rolled, _ in shown
+    ]
+    heads = ("Plan", *(f"within {words.span_label(days)}" for days in HORIZONS_DAYS))
     return Answer(
         advice=advice,
         unsaid=unsaid,
-        plan_words=f"{words.sentence(words_of(ask, full=True))} {doses_of(one, ask)}".strip(),
-        notes=notes_of(ask),
-        chart=Markup("") if unsaid else Markup(relapse_chart(curves, key, title, summary)),  # noqa: S704 - chart.py escapes
+        plan_words=f"{words.sentence(in_words(plan))} {doses_of(one, plan)}".strip(),
+        chart=Markup("") if unsaid else Markup(relapse_chart(curves, key, f"Probability of relapse, {label}", summary)),  # noqa: S704 - chart.py escapes
         caption=CAPTION,
         summary=words.sentence(summary),
-        table=table("Relapse, mean (90 % interval)", heads, rows),
+        table=table("Probability of relapse, mean (90 % interval)", heads, rows),
     )
 
 

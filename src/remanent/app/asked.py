@@ -1,18 +1,15 @@
-"""A plan that somebody asks about: what it makes of a patient's doses, stressors and ECT from today on, and how it is said."""
+"""A plan that somebody asks about: the controls of a form become the steps of `plan.plans`, read by the parser of `run --plans`, and refused by it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+import yaml
+from pydantic import BaseModel, Field, create_model
 
-from remanent.dynamics.forecast import Outlook
-from remanent.dynamics.grid import look_ahead
-from remanent.plan.plans import continued
-from remanent.plan.simulate import Plan, planned_exposure
-from remanent.relapse.predict import EDGES_DAYS
+from remanent.plan.parse import parse_plans, written_steps
+from remanent.plan.plans import HORIZON_DAYS, STANDARD, Ect, PlanSpec, Stop, Stress, Taper
 from remanent.stages.live import OnePatient
-from remanent.treatment.exposure import DoseHistory
-from remanent.treatment.taper import stop, taper
 
 ACTIONS: Mapping[str, str] = {
     "continue": "Continue all doses as they stand",
@@ -23,92 +20,111 @@ SHAPES: Mapping[str, str] = {
     "hyperbolic": "Equal steps of effect (hyperbolic)",
     "linear": "Equal steps of dose (linear)",
 }
-POOR_SLEEP_DAYS, POOR_SLEEP_H = 28.0, 2.0
+POOR_SLEEP: Mapping[str, float] = {"sleep_hours_lost": 2.0, "days": 28.0}
+CRP_DOUBLED: Mapping[str, float] = {"crp_times": 2.0, "days": HORIZON_DAYS}
 ECT_EVERY_DAYS = 28.0
+NAME = "asked"
+_ACTIONS = {plan.name: plan for plan in STANDARD}
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A plan from today on, and what else happens."""
+class Asked(BaseModel):
+    """What the form sends. `also`: further steps, written as `plan.parse.parse_plan_text` reads them."""
 
-    action: str = "taper"
-    shape: str = "hyperbolic"
-    start_days: float = 0.0
-    weeks: float = 12.0
+    action: Literal["continue", "taper", "stop"] = "taper"
+    shape: Literal["hyperbolic", "linear"] = "hyperbolic"
+    start_days: float = Field(0, ge=0, le=182)
+    weeks: float = Field(12, ge=0, le=52)
+    tablets: bool = False
     poor_sleep: bool = False
     crp_doubled: bool = False
-    ect_sessions: int = 0
-
-    def under(self, action: str) -> "Ask":
-        """The same circumstances under another standard plan."""
-        return Ask(action, poor_sleep=self.poor_sleep, crp_doubled=self.crp_doubled, ect_sessions=self.ect_sessions)
+    ect_sessions: int = Field(0, ge=0, le=12)
+    also: str = Field("", max_length=300)
 
 
-def plan_of(ask: Ask) -> Plan:
-    """The plan as what it makes of a dose history."""
-
-    def made(history: DoseHistory, day: float) -> DoseHistory:
-        standing = continued(history, day)
-        start = day + ask.start_days
-        if ask.action == "continue":
-            return standing
-        if ask.action == "stop" or ask.weeks == 0:
-            return stop(standing, start)
-        return taper(standing, start, ask.weeks, ask.shape)
-
-    return made
+def _twice() -> dict[str, Any]:
+    """The fields of `Asked` for plan A and plan B."""
+    fields: dict[str, Any] = {
+        f"{name}_{which}": (field.annotation, field) for which in "ab" for name, field in Asked.model_fields.items()
+    }
+    return fields | {"action_a": (Literal["continue", "taper", "stop"], "continue")}
 
 
-def outlook_of(one: OnePatient, ask: Ask) -> Outlook:
-    """The course to roll through: planned exposure, stressors of a month or for good, continuation ECT."""
-    timeline = one.results.timeline
-    dose = planned_exposure(plan_of(ask), [one.given], timeline.today, EDGES_DAYS)
-    course = look_ahead(timeline, dose, EDGES_DAYS)
-    stress, ect = np.array(course.stress), np.array(course.ect)
-    if ask.crp_doubled:
-        stress[0] += np.log(2.0)
-    if ask.poor_sleep:
-        stress[1, EDGES_DAYS[1:] <= POOR_SLEEP_DAYS] += POOR_SLEEP_H
-    for k in range(ask.ect_sessions):
-        ends = np.searchsorted(EDGES_DAYS[1:], (k + 1) * ECT_EVERY_DAYS)
-        if ends < ect.shape[1]:
-            ect[_placement(one), ends] += 1.0 / _index_sessions(one)
-    return course._replace(stress=stress, ect=ect)
+AskedTwice = create_model("AskedTwice", **_twice())
 
 
-def _sessions(one: OnePatient) -> tuple[np.ndarray, list[str | None]]:
-    panel = one.results.panel
-    mine = panel.ect_patient == panel.patients.index(one.participant_id)
-    return panel.ect_day[mine], list(panel.ect_placement[mine])
+def both(form: BaseModel) -> tuple[Asked, Asked]:
+    """Plan A and plan B of an `AskedTwice`."""
+    a, b = ({name: getattr(form, f"{name}_{which}") for name in Asked.model_fields} for which in "ab")
+    return Asked(**a), Asked(**b)
 
 
-def _index_sessions(one: OnePatient) -> int:
-    """Sessions of the index course: one more is that share of a course; eight where no course is on record."""
-    days, _ = _sessions(one)
-    return int((days <= 0).sum()) or days.size or 8
+def plan_of(asked: Asked, one: OnePatient) -> PlanSpec:
+    """The plan.
+
+    Raises
+    ------
+    InputError
+        It cannot be understood, or cannot be done.
+    """
+    return parse_plans({NAME: _steps(asked, one)}, "the form")[0]
 
 
-def _placement(one: OnePatient) -> int:
-    _, placements = _sessions(one)
-    return int(one.results.design.placement_of([placements[-1] if placements else None])[0])
+def as_line(asked: Asked, one: OnePatient) -> str:
+    """The plan as a file for `run --plans` has it."""
+    return yaml.safe_dump({NAME: _steps(asked, one)}, default_flow_style=None, sort_keys=False, width=1000).strip()
 
 
-def words_of(ask: Ask, *, full: bool = False) -> str:
-    """A plan in a few words, or in full."""
-    if ask.action == "continue":
-        return "all doses go on as they stand today" if full else "continue"
-    when = "today" if ask.start_days == 0 else f"in {ask.start_days:g} days"
-    if ask.action == "stop" or ask.weeks == 0:
-        return f"all drugs stop {when}" if full else f"stop {when}"
-    if not full:
-        return f"taper over {ask.weeks:g} weeks"
-    return f"all drugs to zero over {ask.weeks:g} weeks, beginning {when}: {SHAPES[ask.shape].casefold()}"
+def _steps(asked: Asked, one: OnePatient) -> list[dict[str, Any]]:
+    steps: list[dict[str, Any]] = []
+    if asked.action == "stop" or (asked.action == "taper" and asked.weeks == 0):
+        steps.append({"stop": {"from_day": asked.start_days}})
+    elif asked.action == "taper":
+        steps.append(
+            {"taper": {"weeks": asked.weeks, "from_day": asked.start_days, "shape": asked.shape} | _tablets(asked)}
+        )
+    if asked.poor_sleep:
+        steps.append({"stress": dict(POOR_SLEEP)})
+    if asked.crp_doubled:
+        steps.append({"stress": dict(CRP_DOUBLED)})
+    if asked.ect_sessions:
+        days = [(k + 1) * ECT_EVERY_DAYS for k in range(asked.ect_sessions)]
+        steps.append({"ect": {"days": days, "placement": _placement(one)}})
+    return steps + written_steps(asked.also)
 
 
-def doses_of(one: OnePatient, ask: Ask) -> str:
+def _tablets(asked: Asked) -> dict[str, bool]:
+    return {"tablets": True} if asked.tablets else {}
+
+
+def _placement(one: OnePatient) -> str:
+    """Electrodes as at the patient's last session; the study's most common where that is not on record."""
+    panel, design = one.results.panel, one.results.design
+    mine = panel.ect_placement[panel.ect_patient == panel.patients.index(one.participant_id)]
+    last = int(design.placement_of([mine[-1] if len(mine) else None])[0])
+    return design.placements[last] if design.placements else "RUL"
+
+
+def in_circumstances(plan: PlanSpec, action: str) -> PlanSpec:
+    """A standard plan with the stress tests and the ECT of another plan."""
+    return PlanSpec(action, (*_ACTIONS[action].steps, *(s for s in plan.steps if isinstance(s, Ect | Stress))))
+
+
+def short_words(plan: PlanSpec) -> str:
+    """A plan in two or three words, for the end of a curve."""
+    match plan.doses:
+        case ():
+            return "continue"
+        case (Taper(weeks=weeks, drugs=()),):
+            return f"taper over {weeks:g} weeks"
+        case (Stop(from_day=day, drugs=()),):
+            return "stop today" if day == 0 else f"stop on day {day:g}"
+    return "this plan"
+
+
+def doses_of(one: OnePatient, plan: PlanSpec) -> str:
     """The doses of the plan, step by step."""
     day = float(one.results.timeline.today[0])
-    made = plan_of(ask)(one.given.doses, day)
+    made = plan.applied(one.given.doses, day)
     ahead = [k for k in np.argsort(made.start_day, kind="stable") if made.stop_day[k] > day]
     if not ahead:
         return "No drug is taken today."
@@ -117,21 +133,3 @@ def doses_of(one: OnePatient, ask: Ask) -> str:
         for k in ahead[:40]
     ]
     return f"Doses, days counted from today: {', '.join(steps)}."
-
-
-def notes_of(ask: Ask) -> tuple[str, ...]:
-    """What else happens under the plan, in words."""
-    said = []
-    if ask.poor_sleep:
-        said.append(
-            f"sleep is {POOR_SLEEP_H:g} hours a night less for {POOR_SLEEP_DAYS:.0f} days, beyond what it is now"
-        )
-    if ask.crp_doubled:
-        said.append(
-            "CRP is twice what it is now, or twice this study's median where it was not measured, for the whole year"
-        )
-    if ask.ect_sessions:
-        said.append(
-            f"{ask.ect_sessions} sessions of continuation ECT, one every {ECT_EVERY_DAYS:.0f} days, each as strong as one of the index course"
-        )
-    return tuple(said)

@@ -4,22 +4,23 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from remanent._errors import RemanentError
+from remanent._errors import InputError, RemanentError
 from remanent.app.answer import Answer, Lane, answer_of, difference
-from remanent.app.asked import Ask
+from remanent.app.asked import Asked, as_line, plan_of
 from remanent.app.shelf import Shelf
 from remanent.plan.decide import Thresholds, shipped_thresholds
+from remanent.plan.plans import TAPER
 from remanent.stages.live import Base, load_base, one_patient, read_again, view_of
 from remanent.study.store import Record
 
 MOST_LANES = 600
 
 
-class NotReadyError(Exception):
-    """The model is not warmed up yet, or cannot be used; the words say which."""
+class NoAnswerError(Exception):
+    """The model is not warmed up yet, or cannot be used, or the plan cannot; the words say which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Workbench:
     def _prepare(self, participant_id: str) -> None:
         lane = self._lane(participant_id)
         if lane is not None:
-            answer_of(lane, Ask(), self.thresholds or shipped_thresholds())
+            answer_of(lane, TAPER, self.thresholds or shipped_thresholds())
 
     def _say(self, said: str) -> None:
         self.state = State(warming=True, words=said)
@@ -110,29 +111,33 @@ class Workbench:
             self.shelf.put(participant_id, *view_of(self._base, lane.one, former))
         return "The patient's state, forecasts and advice were computed anew, under the population of the last run (no refit)"
 
-    def answer(self, participant_id: str, ask: Ask, key: str = "plan") -> Answer:
+    def answer(self, participant_id: str, asked: Asked, key: str = "plan") -> Answer:
         """Forecast and advice under a plan; `key` is unique in the page.
 
         Raises
         ------
-        NotReadyError
-            The model is being warmed up, or there is nothing to forecast from.
+        NoAnswerError
+            The model is being warmed up, there is nothing to forecast from, or the plan cannot be carried out.
         """
         if self.state.failed or self._base is None or self.state.warming:
-            raise NotReadyError(
+            raise NoAnswerError(
                 self.state.failed or f"The model is being warmed up ({self.state.words}). Try again in a moment."
             )
         lane = self._lane(participant_id)
         if lane is None:
-            raise NotReadyError(
+            raise NoAnswerError(
                 "There is nothing to forecast from: this patient has no dated record that the model can use."
             )
-        return answer_of(lane, ask, self.thresholds or shipped_thresholds(), key)
+        try:
+            found = answer_of(lane, plan_of(asked, lane.one), self.thresholds or shipped_thresholds(), key)
+        except InputError as error:
+            raise NoAnswerError(f"This plan cannot be forecast: {error.got}. {error.why} {error.do}") from error
+        return replace(found, line=as_line(asked, lane.one))
 
-    def difference(self, participant_id: str, first: Ask, second: Ask) -> str:
-        """Plan A less plan B, in words."""
+    def difference(self, participant_id: str, first: Asked, second: Asked) -> str:
+        """Plan A less plan B, in words; both were answered."""
         lane = self._lane(participant_id)
-        return "" if lane is None else difference(lane, first, second)
+        return "" if lane is None else difference(lane, plan_of(first, lane.one), plan_of(second, lane.one))
 
     def _lane(self, participant_id: str) -> Lane | None:
         found = self._lanes.get(participant_id)

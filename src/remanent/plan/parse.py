@@ -32,8 +32,18 @@ def parse_plan_text(text: str) -> PlanSpec:
     name, colon, rest = text.partition(":")
     if not colon or not name.strip():
         raise InputError(f"the plan {text!r} has no name", do="Write `name: taper weeks=24`.")
-    steps = [dict([_word_step(part.split())]) for part in rest.split(";") if part.strip()]
-    return parse_plans({name.strip(): steps})[0]
+    return parse_plans({name.strip(): written_steps(rest)})[0]
+
+
+def written_steps(text: str) -> list[dict[str, dict[str, Any]]]:
+    """Steps from ``step key=value ...; step ...``, as YAML would have them.
+
+    Raises
+    ------
+    InputError
+        A value has no key.
+    """
+    return [dict([_word_step(part.split())]) for part in text.split(";") if part.strip()]
 
 
 def _word_step(parts: Sequence[str]) -> tuple[str, dict[str, Any]]:

@@ -1,0 +1,99 @@
+"""What-if over a real small study: the plans of `run --plans`, their numbers and their refusals."""
+
+import pytest
+import yaml
+from client import opened, serving
+
+from remanent.app.asked import Asked, AskedTwice, as_line, both, doses_of, plan_of
+from remanent.app.shelf import Shelf
+from remanent.app.whatif import NoAnswerError, Workbench
+from remanent.plan.parse import parse_plans
+from remanent.plan.plans import TAPER
+from remanent.plan.simulate import what_if
+from remanent.stages.courses import people
+from remanent.study.store import Record
+
+
+@pytest.fixture(scope="module")
+def bench(small_out):
+    with Record.open(small_out, create=False) as record:
+        made = Workbench(small_out, record, Shelf(small_out, record), ahead=0)
+        made.warm_up()
+        assert not made.state.failed
+        yield made
+
+
+@pytest.fixture(scope="module")
+def one(bench):
+    """A patient on a drug, with an index course of ECT."""
+    lanes = (bench._lane(who) for who in bench._base.lanes)
+    return next(lane.one for lane in lanes if "mg/day now" in doses_of(lane.one, TAPER) and not lane.one.results.gone[0])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Asked(weeks=20, start_days=14, shape="linear"),
+        Asked(action="stop", start_days=28, poor_sleep=True),
+        Asked(action="continue", crp_doubled=True, ect_sessions=3),
+        Asked(also="stress sleep_hours_lost=3 from_day=56 days=14"),
+    ],
+)
+def test_the_numbers_are_those_of_the_plans_room(bench, one, asked):
+    from remanent.app.answer import rolled_of
+
+    plan = plan_of(asked, one)
+    expected = what_if(one.after, one.results.timeline, people(one.results)[0], [plan])
+    found = rolled_of(bench._lane(one.participant_id), plan)
+    assert found.relapse.mean[:, 0] == pytest.approx(expected.relapse.mean[:, 0], abs=1e-5)
+    assert parse_plans(yaml.safe_load(as_line(asked, one)))[0] == plan, "the line that is shown gives the same plan"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"start_days": 182, "weeks": 52}, "Nothing is forecast beyond day 364"),
+        ({"also": "dose drug=unobtainium mg_day=5"}, "unobtainium"),
+        ({"also": "dose drug=phenelzine mg_day=45"}, "No patient of this study took it"),
+        ({"also": "dose drug=sertraline mg_day=9000"}, "labelled maximum"),
+        ({"also": "hope"}, "the step 'hope'"),
+        ({"also": "stress days=900"}, "Nothing is forecast beyond day 364"),
+        ({"also": "ect days=7 placement=LART"}, "No patient of this study had it"),
+    ],
+)
+def test_what_a_run_would_refuse_is_refused_in_the_same_words(bench, one, changes, said):
+    with pytest.raises(NoAnswerError, match="This plan cannot be forecast") as refused:
+        bench.answer(one.participant_id, Asked(**changes))
+    assert said in str(refused.value)
+
+
+def test_two_plans_have_the_controls_of_one():
+    fields = set(Asked.model_fields)
+    assert set(AskedTwice.model_fields) == {f"{name}_{which}" for name in fields for which in "ab"}
+    first, second = both(AskedTwice(weeks_b=30, also_b="stress crp_times=2 days=28"))
+    assert (first.action, second.action) == ("continue", "taper")
+    assert (second.weeks, second.also) == (30, "stress crp_times=2 days=28")
+    with pytest.raises(ValueError, match="weeks_b"):
+        AskedTwice(weeks_b=53)
+
+
+def test_stress_that_begins_today_reaches_the_rule_and_later_stress_does_not(bench, one):
+    from remanent.app.answer import rolled_of, situation_of
+
+    lane, now = bench._lane(one.participant_id), one.results.situation[0]
+    seen = {}
+    for when in (0, 56):
+        plan = plan_of(Asked(also=f"stress sleep_hours_lost=2 from_day={when} days=28"), one)
+        plans = dict.fromkeys(("continue", "stop", "asked"), rolled_of(lane, plan))
+        seen[when] = situation_of(one, plan, plans, {"default": {"horizon_days": {"value": 182.0}}}).sleep_h
+    assert now.sleep_h is not None
+    assert seen == {0: pytest.approx(now.sleep_h - 2), 56: pytest.approx(now.sleep_h)}
+
+
+def test_an_address_with_a_plan_opens_on_that_plan(light):
+    with serving(light) as (gate, _):
+        who = gate.app.state.desk.shelf.results.participants[0]
+        page = opened(gate).get(f"/patients/{who}/whatif", params={"weeks": 31, "also": '"><script>'}).text
+    assert 'value="31"' in page
+    assert "<script>&" not in page
+    assert "&#34;&gt;&lt;script&gt;" in page
