@@ -204,10 +204,9 @@ def test_text_from_a_study_is_escaped_on_every_page(tmp_path):
             )
         )
     )
-    (out / "trial_x.tsv").write_text(f"policy\tpower\n{SCRIPT}\t0.8\n")
     with serving(out) as (gate, _):
         client = opened(gate)
-        for page in ("/", f"/patients/{who}", "/quality", "/trial"):
+        for page in ("/", f"/patients/{who}", "/quality"):
             text = client.get(page).text
             assert "<script>alert" not in text
             assert "<img" not in text

@@ -27,7 +27,9 @@ def bench(small_out):
 def one(bench):
     """A patient on a drug, with an index course of ECT."""
     lanes = (bench._lane(who) for who in bench._base.lanes)
-    return next(lane.one for lane in lanes if "mg/day now" in doses_of(lane.one, TAPER) and not lane.one.results.gone[0])
+    return next(
+        lane.one for lane in lanes if "mg/day now" in doses_of(lane.one, TAPER) and not lane.one.results.gone[0]
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,10 @@ from markupsafe import Markup
 from remanent.app.settings import Role, Settings, User
 from remanent.app.shelf import Person, Shelf
 from remanent.app.whatif import Workbench
-from remanent.report.pages import environment, patient_parts
+from remanent.report.pages import environment, index_parts, patient_parts
 from remanent.report.svg import without_style
+from remanent.report.trial_page import trial_parts
+from remanent.stages.trial import PAGE, VIEW, load_trial
 from remanent.study.store import Record
 
 HERE = Path(__file__).parent
@@ -61,10 +63,30 @@ class Desk:
     def patient_parts(self, participant_id: str) -> dict[str, Any]:
         """What the patient's page shows, drawn once for each version of the results."""
         view = self.shelf.view(participant_id)
-        key = (participant_id, id(view) if self.shelf.is_live(participant_id) else self.shelf.stamp)
+        version = id(view) if self.shelf.is_live(participant_id) else self.shelf.stamp
+        return self._drawn((participant_id, version), lambda: patient_parts(view))
+
+    def cohort_parts(self) -> dict[str, Any]:
+        """What the index page shows, drawn once for each version of the results."""
+        return self._drawn(("cohort", self.shelf.stamp), lambda: index_parts(self.shelf.cohort))
+
+    def trial(self, name: str) -> dict[str, Any]:
+        """What the page of one of `trials` shows, drawn once for each version of it; empty where it cannot be read any more."""
+        folder = self.trials()[name]
+        view = load_trial(folder)
+        if view is None:
+            return {}
+        return self._drawn((f"trial {name}", (folder / VIEW).stat().st_mtime_ns), lambda: trial_parts(view))
+
+    def trials(self) -> dict[str, Path]:
+        """Folders in OUT that `remanent trial` wrote, by name."""
+        folders = sorted(path for path in self.out.iterdir() if path.is_dir() and not path.is_symlink())
+        return {path.name: path for path in folders if all((path / one).is_file() for one in (PAGE, VIEW))}
+
+    def _drawn(self, key: tuple[str, int], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         if key not in self._rendered:
             with self._drawing:
-                parts = _plain(patient_parts(view))
+                parts: dict[str, Any] = _plain(make())
             while len(self._rendered) >= MOST_RENDERED:
                 self._rendered.pop(next(iter(self._rendered)))
             self._rendered[key] = parts
@@ -87,6 +109,8 @@ def _plain(value: Any) -> Any:
         return Markup(without_style(str(value)))  # noqa: S704 - was markup before
     if is_dataclass(value) and not isinstance(value, type) and type(value).__module__ == "remanent.report.pages":
         return replace(value, **{f.name: _plain(getattr(value, f.name)) for f in fields(value)})
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
     if isinstance(value, dict):
         return {key: _plain(part) for key, part in value.items()}
     return value

@@ -1,7 +1,6 @@
 """What the numbers rest on: evidence, data quality, trial, audit, and what can be taken away."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,12 +15,14 @@ from remanent.app.routes_patients import desk_of
 from remanent.app.settings import User
 from remanent.report import data_tables
 from remanent.stages.results import COHORT_FIGURES, PATIENT_FIGURES, draw
+from remanent.stages.trial import TABLES
 from remanent.study import schema
 from remanent.study.outputs import table_bytes
 
 router = APIRouter(default_response_class=HTMLResponse)
 Short = Annotated[str, Query(max_length=80)]
 MEDIA = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
+TSV = "text/tab-separated-values; charset=utf-8"
 AUDIT_SHOWN = 300
 
 
@@ -84,19 +85,31 @@ def _own_problems(desk: Desk, participants: Sequence[str]) -> tuple[Any, ...]:
 
 
 @router.get("/trial")
-def trial(request: Request) -> HTMLResponse:
-    """Results of a virtual trial, where OUT has any."""
+def trial(request: Request, name: Short = "") -> HTMLResponse:
+    """A virtual trial in OUT, the first where none is named."""
     desk = desk_of(request)
     user = desk.user(request)
+    found = list(desk.trials())
+    if name and name not in found:
+        raise HTTPException(404, "There is no such trial.")
     desk.audit(user, "view", "study", page="trial")
-    found = sorted(path for path in desk.out.glob("trial*.tsv") if path.is_file() and not path.is_symlink())
-    return desk.page(request, "trial.html", {"tables": [_as_table(path) for path in found]})
+    name = name or next(iter(found), "")
+    parts = desk.trial(name) if name else {}
+    tables = [table for table in TABLES if name and (desk.out / name / f"{table}.tsv").is_file()]
+    return desk.page(request, "trial_page.html", {"view": None, "name": name, "names": found, "tables": tables} | parts)
 
 
-def _as_table(path: Path) -> data_tables.DataTable:
-    header, *rows = [tuple(line.split("\t")) for line in path.read_text("utf-8", "replace").rstrip("\n").split("\n")]
-    most = 500
-    return data_tables.DataTable(path.name, header, tuple(rows[:most]), max(0, len(rows) - most))
+@router.get("/trial/{name}/{table}.tsv")
+def trial_table(request: Request, name: str, table: str) -> Response:
+    """One table of a virtual trial, as `remanent trial` wrote it."""
+    desk = desk_of(request)
+    user = desk.user(request, "analyst")
+    folder = desk.trials().get(name)
+    path = folder / f"{table}.tsv" if folder and table in TABLES else None
+    if path is None or not path.is_file():
+        raise HTTPException(404, "There is no such table.")
+    desk.audit(user, "export", "study", trial=name, table=table)
+    return _file(path.read_bytes(), TSV, f"{name}_{table}.tsv")
 
 
 @router.get("/audit")
@@ -149,7 +162,7 @@ def table(request: Request, name: str) -> Response:
     columns = {c: [_finite(v) for v in found[c].tolist()] for c in spec.column}
     content = table_bytes(spec, columns)
     desk.audit(user, "export", "study", table=name, rows=len(found))
-    return _file(content, "text/tab-separated-values; charset=utf-8", f"{name}.tsv")
+    return _file(content, TSV, f"{name}.tsv")
 
 
 def _finite(value: Any) -> Any:

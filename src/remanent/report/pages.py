@@ -106,21 +106,25 @@ def patient_parts(view: PatientView) -> dict[str, Any]:
 @_collection_paused()
 def render_index(view: CohortView) -> str:
     """Return the page of the cohort: who stands where, how complete the data are, what the fit says, what was set aside."""
-    return render(
-        "index.html",
-        view=view,
-        groups=_groups(view),
-        plans=list(dict.fromkeys(plan for row in view.rows for plan in row.relapse)),
-        summary=summaries.cohort_summary(view),
-        follow_up=_follow_up(view),
-        holds=_holds(view),
-        mechanisms=_mechanism_section(view.mechanisms, view.fit, "cohort"),
-        completeness=tables.completeness_table(view.rows),
-        problems=tables.problem_table(view.problems),
-        problem_sentence=tables.problem_sentence(view.problems),
-        provenance=provenance_pairs(view.provenance),
-        fit_sentence=_fit_sentence(view.fit),
-    )
+    return render("index.html", **index_parts(view))
+
+
+def index_parts(view: CohortView) -> dict[str, Any]:
+    """Return what ``index.html`` shows, by name; the app puts the same into its own frame."""
+    return {
+        "view": view,
+        "groups": _groups(view),
+        "plans": list(dict.fromkeys(plan for row in view.rows for plan in row.relapse)),
+        "summary": summaries.cohort_summary(view),
+        "follow_up": _follow_up(view),
+        "holds": _holds(view),
+        "mechanisms": _mechanism_section(view.mechanisms, view.fit, "cohort"),
+        "completeness": tables.completeness_table(view.rows),
+        "problems": tables.problem_table(view.problems),
+        "problem_sentence": tables.problem_sentence(view.problems),
+        "provenance": provenance_pairs(view.provenance),
+        "fit_sentence": _fit_sentence(view.fit),
+    }
 
 
 # ---------------------------------------------------------------------------------------------------- the patient's sections

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from remanent._errors import InputError, Problem
-from remanent.report import views
+from remanent.report import trial_page, views
 
-_CLASSES = {c.__name__: c for c in (*vars(views).values(), Problem) if isinstance(c, type) and is_dataclass(c)}
+_NAMED = (*vars(views).values(), *vars(trial_page).values(), Problem)
+_CLASSES = {c.__name__: c for c in _NAMED if isinstance(c, type) and is_dataclass(c)}
 
 
 def to_json(view: Any) -> bytes:

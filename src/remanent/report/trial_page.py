@@ -1,6 +1,6 @@
 """The page of a virtual trial: policies side by side, and how many patients a question needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from remanent.report import theme
 from remanent.report.data_tables import DataTable
 from remanent.report.pages import Picture, render
 from remanent.report.svg import svg
-from remanent.report.words import clean
+from remanent.report.words import clean, minus, percent
 
 
 @dataclass(frozen=True)
@@ -63,41 +63,55 @@ class TrialView:
 
 def render_trial(view: TrialView) -> str:
     """Return the page, self-contained."""
-    least = min(view.policies, key=lambda p: p.regret_mean)
-    says = (
-        f"Least regret: {least.policy} ({least.regret_mean:.1f} drug-months a patient beyond the oracle); "
-        f"relapse from {100 * min(p.relapse_mean for p in view.policies):.0f} to {100 * max(p.relapse_mean for p in view.policies):.0f} %."
-    )
-    pictures = [
-        _picture(
-            "policies", plot_policies(view), "Relapse and drug use under each policy, mean and 90 % interval.", says
-        )
+    return render("trial.html", **trial_parts(view))
+
+
+def trial_parts(view: TrialView) -> dict[str, Any]:
+    """Return what ``trial.html`` shows, by name; the app puts the same into its own frame."""
+    caption = "Relapse, drug use and regret under each policy: mean and 90 % interval for another population drawn."
+    policies = _picture("policies", plot_policies(view), caption, _says(view), [_policies_table(view)])
+    powers = [
+        _picture(f"power-{c.question}", plot_curve(c), _asks(view, c), _in_words(c), [_curve_table(c)])
+        for c in view.curves
     ]
-    pictures += [_picture(c.question, plot_curve(c), _asks(view, c), _in_words(c)) for c in view.curves]
-    return render(
-        "trial.html",
-        view=view,
-        pictures=pictures,
-        policies=_policies_table(view),
-        differences=_differences_table(view),
-        curves=_curves_table(view),
+    return {"view": view, "policies": policies, "differences": _differences_table(view), "powers": powers}
+
+
+def _says(view: TrialView) -> str:
+    least = min(view.policies, key=lambda p: p.regret_mean)
+    relapses = [p.relapse_mean for p in view.policies]
+    return (
+        f"Least regret: {clean(least.policy, 60)} ({_signed(least.regret_mean)} drug-months a patient beyond the oracle); "
+        f"relapse from {percent(min(relapses))} to {percent(max(relapses))}."
     )
 
 
-def _picture(name: str, figure: Figure, caption: str, summary: str) -> Picture:
-    return Picture(name, Markup(svg(figure, name, caption, summary)), caption, summary)  # noqa: S704 - svg escapes all text
+def _picture(name: str, figure: Figure, caption: str, summary: str, tables: Sequence[DataTable]) -> Picture:
+    drawn = Markup(svg(figure, name, caption, summary))  # noqa: S704 - svg escapes all text
+    return Picture(name, drawn, caption, summary, tuple(tables))
+
+
+PANELS = (
+    ("relapse", 100.0, "relapsed within the follow-up, %"),
+    ("drug_months", 1.0, "months on a full dose, a patient"),
+    ("regret", 1.0, "regret, drug-months a patient"),
+)
 
 
 @theme.styled
 def plot_policies(view: TrialView) -> Figure:
-    """Draw relapse and drug-months of each policy, a row each."""
+    """Draw relapse, drug-months and regret of each policy, a row each."""
     n = len(view.policies)
-    figure, axes = theme.row(2, height_in=0.42 * n + 0.2, left_in=2.2)
-    parts = (("relapse", 100.0, "relapsed, %"), ("drug_months", 1.0, "drug-months a patient"))
-    for k, (axis, (name, scale, label)) in enumerate(zip(axes, parts, strict=True)):
+    figure, axes = theme.row(3, height_in=0.36 * n + 0.1, left_in=2.0, top_in=0.12)
+    for k, (axis, (name, scale, label)) in enumerate(zip(axes, PANELS, strict=True)):
         mean, low, high = (
             np.array([scale * getattr(p, f"{name}_{end}") for p in view.policies]) for end in ("mean", "lower", "upper")
         )
+        first, last = min(0.0, float(low.min())), max(1.0, float(high.max()))
+        axis.set_xlim(first - 0.03 * (last - first), last + 0.03 * (last - first))
+        ticks = theme.nice_ticks(first, last, count=4)
+        axis.set_xticks(ticks, [minus(f"{tick:g}") for tick in ticks])
+        theme.grid(axis, ticks, theme.FAINT)
         axis.hlines(range(n), low, high, color=theme.SKY, linewidth=3)
         theme.points(axis, mean, list(range(n)), "o", 6, theme.INK)
         axis.set_ylim(n - 0.5, -0.5)
@@ -110,17 +124,33 @@ def plot_policies(view: TrialView) -> Figure:
 def plot_curve(curve: CurveView) -> Figure:
     """Draw probability of an answer against the number of patients."""
     figure, (axis,) = theme.stack([2.0])
-    axis.fill_between(curve.patients, curve.lower, curve.upper, color=theme.FAINT)
+    axis.fill_between(curve.patients, curve.lower, curve.upper, color=theme.BLUE, alpha=0.16, linewidth=0)
     axis.plot(curve.patients, curve.mean, color=theme.BLUE, marker="o", markersize=4)
     axis.axhline(0.8, color=theme.GREY, linewidth=0.8, linestyle=theme.DASHES[1])
     axis.set_xscale("log")
-    axis.set_xticks(curve.patients, [str(n) for n in curve.patients])
+    apart = _apart(curve.patients)
+    axis.set_xticks(apart, [str(n) for n in apart])
     axis.minorticks_off()
     axis.set_ylim(0, 1.02)
-    theme.y_ticks(axis, (0, 0.25, 0.5, 0.75, 1))
-    axis.set_xlabel("patients per arm" if curve.question == "policies" else "patients", fontsize=9)
+    shares = (0, 0.2, 0.4, 0.6, 0.8, 1)
+    theme.y_ticks(axis, shares, [f"{100 * share:.0f} %" for share in shares])
+    axis.set_xlabel(_counted(curve), fontsize=9)
     theme.side_title(axis, "Probability", "of an answer")
     return figure
+
+
+def _apart(patients: Sequence[int], least: float = 0.06) -> list[int]:
+    """Numbers whose labels do not touch on a logarithmic axis: at least a share of its length apart."""
+    kept = [patients[0]]
+    span = np.log(patients[-1] / patients[0])
+    for n in patients[1:]:
+        if np.log(n / kept[-1]) > least * span:
+            kept.append(n)
+    return kept
+
+
+def _counted(curve: CurveView) -> str:
+    return "patients per arm (logarithmic)" if curve.question == "policies" else "patients in all (logarithmic)"
 
 
 def _asks(view: TrialView, curve: CurveView) -> str:
@@ -131,16 +161,21 @@ def _asks(view: TrialView, curve: CurveView) -> str:
 
 
 def _in_words(curve: CurveView) -> str:
+    counted = "patients per arm" if curve.question == "policies" else "patients"
     enough = next((n for n, p in zip(curve.patients, curve.mean, strict=True) if p >= 0.8), None)
-    return (
-        f"80 % is reached with {enough} patients."
-        if enough
-        else f"80 % is not reached with {curve.patients[-1]} patients."
-    )
+    last = f"with {curve.patients[-1]} {counted} the probability is {percent(curve.mean[-1])}"
+    return f"80 % is reached with {enough} {counted}." if enough else f"80 % is not reached: {last}."
+
+
+def _signed(value: float, digits: int = 1) -> str:
+    """A number with a true minus sign, and no minus before zero."""
+    text = f"{value:.{digits}f}"
+    return minus(text if float(text) else text.removeprefix("-"))
 
 
 def _range(mean: float, low: float, high: float, scale: float = 1.0, digits: int = 1) -> str:
-    return f"{scale * mean:.{digits}f} ({scale * low:.{digits}f} to {scale * high:.{digits}f})"
+    first, second, third = (_signed(scale * part, digits) for part in (mean, low, high))
+    return f"{first} ({second} to {third})"
 
 
 def _policies_table(view: TrialView) -> DataTable:
@@ -155,28 +190,38 @@ def _policies_table(view: TrialView) -> DataTable:
         )
         for p in view.policies
     )
-    heads = ("Policy", "Relapsed, %", "Drug-months", "Scans", "Withdrawn, %", "Regret, drug-months")
-    return DataTable(
-        "Each policy on the same virtual patients: mean (90 % interval for another population drawn)", heads, rows
-    )
+    heads = ("Policy", "Relapsed (%)", "Drug-months", "Scans", "Withdrawn (%)", "Regret (drug-months)")
+    return DataTable("Each policy on the same virtual patients: mean (90 % interval)", heads, rows)
+
+
+# what is compared, how many of its units make one shown, decimals
+_MEASURES: Mapping[str, tuple[str, float, int]] = {
+    "relapse": ("relapsed (percentage points)", 100, 0),
+    "drug_months": ("months on a full dose", 1, 1),
+    "scans": ("scans", 1, 1),
+    "withdrawn": ("all drugs withdrawn (percentage points)", 100, 0),
+    "loss": ("loss (drug-months)", 1, 1),
+}
 
 
 def _differences_table(view: TrialView) -> DataTable:
-    rows = tuple(
-        (clean(str(d["policy"]), 60), clean(str(d["measure"]), 30), _range(d["mean"], d["lower"], d["upper"], 1, 2))
+    """A row a policy, a column a measure."""
+    measures = list(dict.fromkeys(str(d["measure"]) for d in view.differences))
+    shown = {m: _MEASURES.get(m, (clean(m, 30), 1.0, 2)) for m in measures}
+    cells = {
+        (d["policy"], d["measure"]): _range(d["mean"], d["lower"], d["upper"], *shown[str(d["measure"])][1:])
         for d in view.differences
-    )
-    return DataTable(
-        f"Difference from {clean(view.policies[0].policy, 60)}, same patients and luck",
-        ("Policy", "Measure", "Difference"),
-        rows,
-    )
+    }
+    policies = dict.fromkeys(policy for policy, _ in cells)
+    rows = tuple((clean(policy, 60), *(cells.get((policy, m), "") for m in measures)) for policy in policies)
+    caption = f"Difference from {clean(view.policies[0].policy, 60)}, same patients and luck: mean (90 % interval)"
+    return DataTable(caption, ("Policy", *(label.capitalize() for label, _, _ in shown.values())), rows)
 
 
-def _curves_table(view: TrialView) -> DataTable:
-    rows = tuple(
-        (curve.question, str(n), _range(m, low, high, 1, 2))
-        for curve in view.curves
+def _curve_table(curve: CurveView) -> DataTable:
+    counted = _counted(curve).removesuffix(" (logarithmic)").capitalize()
+    rows = [
+        (str(n), _range(m, low, high, 100, 0))
         for n, m, low, high in zip(curve.patients, curve.mean, curve.lower, curve.upper, strict=True)
-    )
-    return DataTable("Probability of an answer by number of patients", ("Question", "Patients", "Probability"), rows)
+    ]
+    return DataTable("Probability of an answer (90 % Monte Carlo interval)", (counted, "Probability (%)"), tuple(rows))

@@ -9,6 +9,7 @@ from scipy.stats import t as student
 
 from remanent import __version__
 from remanent._errors import UsageError
+from remanent.report.saved import from_json, to_json
 from remanent.report.trial_page import CurveView, PolicyView, TrialView, render_trial
 from remanent.stages import population
 from remanent.stages.workers import many
@@ -28,6 +29,8 @@ MEASURES: Mapping[str, tuple[str, Callable[[Outcome], np.ndarray]]] = {
     "loss": ("Loss in drug-months: a relapse counts as many as the specification says.", lambda o: o.loss),
 }
 SHARES = ("relapse", "withdrawn")
+TABLES = ("policies", "differences", "replicates", "power")
+PAGE, VIEW = "trial.html", "view.json"
 
 
 def run_trial(spec_path: str, out: Path, *, workers: int, cluster: str, log: Callable[..., None]) -> str:
@@ -51,7 +54,23 @@ def run_trial(spec_path: str, out: Path, *, workers: int, cluster: str, log: Cal
     contrast = contrast_curve(spec, known)
     curves |= {"mechanisms": contrast} if contrast else {}
     _write(out, spec, found, curves, known)
-    return f"{spec.patients} virtual patients x {len(spec.policies)} policies x {spec.replicates} replicates. Page: {out / 'trial.html'}"
+    return f"{spec.patients} virtual patients x {len(spec.policies)} policies x {spec.replicates} replicates. Page: {out / PAGE}"
+
+
+def load_trial(out: Path) -> TrialView | None:
+    """What the page of a trial shows; None where the folder holds no trial of this program.
+
+    Raises
+    ------
+    InputError
+        It was written by another version.
+    """
+    try:
+        content = (out / VIEW).read_bytes()
+    except OSError:
+        return None
+    found = from_json(content, str(out / VIEW))
+    return found if isinstance(found, TrialView) else None
 
 
 def _everywhere(spec: TrialSpec, known: Known, workers: int, cluster: str) -> Sequence[Replicate]:
@@ -62,7 +81,7 @@ def _everywhere(spec: TrialSpec, known: Known, workers: int, cluster: str) -> Se
 
 
 def _check_out(out: Path) -> None:
-    mine = {"dataset_description.json", "trial.html"}
+    mine = {"dataset_description.json", PAGE}
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not mine <= {p.name for p in out.iterdir()})):
         raise UsageError(
             "holds something else", where=str(out), why="Results are never mixed", do="Give a new or empty folder."
@@ -135,8 +154,7 @@ def _write(out: Path, spec: TrialSpec, found: Sequence[Replicate], curves: Mappi
         for name, curve in curves.items()
         for n, m, low, high in zip(curve.patients, curve.mean, curve.lower, curve.upper, strict=True)
     ]
-    tables = {"policies": summaries, "differences": differences, "replicates": per_replicate, "power": power}
-    for name, rows in tables.items():
+    for name, rows in zip(TABLES, (summaries, differences, per_replicate, power), strict=True):
         if rows:
             write_tsv(out / f"{name}.tsv", {key: [row[key] for row in rows] for key in rows[0]})
             write_json(out / f"{name}.json", {key: {"Description": _describe(key)} for key in rows[0]})
@@ -154,7 +172,8 @@ def _write(out: Path, spec: TrialSpec, found: Sequence[Replicate], curves: Mappi
         curves=tuple(CurveView(name, c.patients, c.mean, c.lower, c.upper) for name, c in curves.items()),
         contrast=spec.contrast.mechanisms if spec.contrast else None,
     )
-    write_whole(out / "trial.html", render_trial(view).encode())
+    write_whole(out / PAGE, render_trial(view).encode())
+    write_whole(out / VIEW, to_json(view))
     write_json(
         out / "dataset_description.json",
         {
