@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom, multivariate_normal
 
-from remanent.trial import calibrate
-from remanent.trial.replay import STEP_DAYS, ArmCourse, Population, expected, node_weights, replay
+from remanent.trial import calibrate, emulator
+from remanent.trial.replay import STEP_DAYS, ArmCourse, Population, expected, node_places, node_weights, replay
 from remanent.trial.trials import document, trials, visit_days, wilson
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -123,15 +123,46 @@ def test_likelihood_of_counts_against_the_binomial() -> None:
     np.testing.assert_allclose(calibrate.log_likelihood(share), expected_total)
 
 
-def test_the_emulator_returns_what_it_was_given_and_chains_find_its_posterior(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On arms whose logit shares are linear in theta; and, for a Gaussian likelihood, chains and evidence against the closed form."""
-    rng, size = np.random.default_rng(1), len(calibrate.NAMES)
-    theta = rng.standard_normal((500, size)) * 0.7
-    slope = rng.standard_normal((size, np.prod(calibrate._arm_shape()))) * 0.3
-    share = 1 / (1 + np.exp(-theta @ slope)).reshape(500, *calibrate._arm_shape())
-    emulator = calibrate.emulate(theta, share)
-    assert np.abs(emulator(theta) - share).max() < 0.03
+def test_the_emulator_learns_shares_from_noisy_ones() -> None:
+    """Arms whose logit shares are smooth in theta: counts of 40 patients go in, the shares behind them come out, at draws it has not seen too."""
+    rng, size = np.random.default_rng(1), 6
+    slope, bend = rng.standard_normal((size, 3)) * 0.6, rng.standard_normal((size, 3)) * 0.2
 
+    def truth(x: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-x @ slope - (x**2) @ bend))
+
+    x, fresh = rng.standard_normal((2000, size)), rng.standard_normal((200, size))
+    y = (rng.binomial(40, truth(x)) + 0.5) / 41
+    layers = emulator.trained(emulator.untrained(rng, size, 3), x, y, np.ones(len(x)), (600, 0))
+    assert np.abs(emulator.share(layers, fresh) - truth(fresh)).mean() < 0.03
+
+
+def test_a_trials_own_effect_moves_the_gain_of_structure() -> None:
+    theta = np.random.default_rng(2).standard_normal((3, len(calibrate.NAMES)))
+    at = calibrate.at_nodes(theta)
+    q = calibrate.population(theta, 3)
+    kept = [n for n in calibrate.NAMES if n != "trial_sd"]
+    gs = calibrate.coordinates()["mu_gs"]
+    moved = gs.value(at[:, :, kept.index("mu_gs")])
+    np.testing.assert_allclose(moved, (q.mu_gs + q.trial_sd * node_places())[:, 0], rtol=1e-12)
+    others = [k for k, n in enumerate(kept) if n != "mu_gs"]
+    plain = np.delete(theta, calibrate.NAMES.index("trial_sd"), axis=1)
+    np.testing.assert_array_equal(at[:, :, others], np.repeat(plain[:, None, others], at.shape[1], axis=1))
+
+
+def test_weights_turn_an_emulated_posterior_into_the_simulated_one() -> None:
+    """Gaussians: proposed from N(0, 1), wanted N(0.5, 0.8²) times a constant e^2."""
+    x = np.random.default_rng(3).standard_normal(40_000)
+    log_ratio = 2 - 0.5 * ((x - 0.5) / 0.8) ** 2 - np.log(0.8) + 0.5 * x**2
+    weight, gain = calibrate.weighted(log_ratio)
+    assert weight @ x == pytest.approx(0.5, abs=0.02)
+    assert np.sqrt(weight @ (x - weight @ x) ** 2) == pytest.approx(0.8, abs=0.02)
+    assert gain == pytest.approx(2, abs=0.03)
+
+
+def test_chains_find_the_posterior_of_an_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a Gaussian likelihood, chains and evidence against the closed form; to a power too."""
+    rng, size = np.random.default_rng(1), len(calibrate.NAMES)
     b, H = np.linspace(-1, 1, size), np.diag(np.linspace(0.0, 3.0, size))
     monkeypatch.setattr(calibrate, "log_likelihood", lambda x: x)
     monkeypatch.setattr(calibrate, "STEPS", 600)
@@ -139,10 +170,13 @@ def test_the_emulator_returns_what_it_was_given_and_chains_find_its_posterior(mo
     def gaussian(at: np.ndarray) -> np.ndarray:
         return at @ b - 0.5 * np.einsum("ij,jk,ik->i", at, H, at)
 
-    draws = calibrate.metropolis(rng, gaussian, np.empty((0, size)))
+    start = rng.standard_normal((100, size))
+    for power in (1.0, 0.3):
+        draws = calibrate.metropolis(rng, gaussian, start, power)
+        cov = np.linalg.inv(power * H + np.eye(size))
+        assert np.abs(draws.mean(0) - power * cov @ b).max() < 0.15
+        assert np.abs(draws.var(0) / np.diag(cov) - 1).max() < 0.35
     cov = np.linalg.inv(H + np.eye(size))
-    assert np.abs(draws.mean(0) - cov @ b).max() < 0.15
-    assert np.abs(draws.var(0) / np.diag(cov) - 1).max() < 0.35
     found = calibrate._evidence(rng, gaussian, (cov @ b, cov))
     # the same integral as the density of the posterior at 0: prior(0) L(0) / posterior(0)
     exact = multivariate_normal.logpdf(np.zeros(size), np.zeros(size), np.eye(size)) - multivariate_normal.logpdf(

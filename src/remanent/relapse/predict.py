@@ -212,16 +212,21 @@ def summarise(
     draws: Sequence[Float[np.ndarray, "interval _ patient"]], weight: Float[np.ndarray, "patient mechanism"]
 ) -> Estimate:
     """Weighted mean and quantiles over mechanisms and their draws, [interval, draw, patient] each, as many as there are."""
-    stacked = np.concatenate(draws, axis=1)
-    w = np.concatenate([np.repeat(weight[:, m][None], d.shape[1], 0) / d.shape[1] for m, d in enumerate(draws)])
-    mean = (stacked * w[None]).sum(1)
-    order = np.argsort(stacked, axis=1)
-    ranked = np.take_along_axis(stacked, order, 1)
-    mass = np.cumsum(np.take_along_axis(np.broadcast_to(w[None], stacked.shape), order, 1), 1)
-    lower, upper = (
-        np.take_along_axis(ranked, np.minimum((mass < q).sum(1, keepdims=True), stacked.shape[1] - 1), 1)[:, 0]
-        for q in INTERVAL
-    )
+    stacked = np.concatenate(
+        [np.moveaxis(d, 1, -1) for d in draws], axis=-1
+    )  # draws last: sorted and summed in memory's order
+    w = np.concatenate([np.repeat(weight[:, [m]], d.shape[1], 1) / d.shape[1] for m, d in enumerate(draws)], axis=1)
+    mean = np.einsum("ipd,pd->ip", stacked, w)
+    last, patients = stacked.shape[-1] - 1, np.arange(len(w))[:, None]
+    if np.ptp(w) == 0:
+        at = [min(int(np.ceil(q / w[0, 0] - 1e-9)) - 1, last) for q in INTERVAL] if w.size else [last, last]
+        ranked = np.partition(stacked, at, axis=-1)
+        return Estimate(mean, ranked[..., at[0]], ranked[..., at[1]])
+    order = np.argsort(stacked, axis=-1)
+    mass = np.cumsum(w[patients, order], axis=-1)
+    at_rank = (np.minimum((mass < q).sum(-1), last)[..., None] for q in INTERVAL)
+    ranks = (np.take_along_axis(order, one, -1) for one in at_rank)
+    lower, upper = (np.take_along_axis(stacked, rank, -1)[..., 0] for rank in ranks)
     return Estimate(mean, lower, upper)
 
 

@@ -5,10 +5,15 @@ trial is that of its published counts,
 
     p(counts | theta) = sum_k w_k prod_arm Binomial(relapsed_arm; n_arm, pi_arm,k(theta))
 
-with pi simulated (replay.py) at each node k of the trial's own effect. A simulated share is noisy, but the share itself is smooth in theta: logit pi is
-laid out as a quadratic in theta over all evaluations (ridge regression, those near the best counting most), drawn first from the prior, then from the posterior
-so far. The posterior under the emulator is sampled by many Metropolis chains; its evidence comes from importance sampling. Where the counts say nothing
-about a direction the prior stays. `misfit` says how far emulated and simulated log likelihoods differ near the top.
+with pi simulated (replay.py) at each node k of the trial's own effect. A simulated share is noisy, but the share itself is smooth in theta. So
+
+1. an emulator (emulator.py) learns pi from many cheap simulations, at draws from the prior first and then, round by round, from the prior times the emulated
+   likelihood to a power that grows to 1. A node's effect is a shift of mu_gs, so each simulation teaches the emulator NODES shares per arm;
+2. many Metropolis chains sample the prior times the emulated likelihood;
+3. draws of these are simulated once more with many patients and the same random numbers, and weighted by exp(simulated - emulated log likelihood). The
+   posterior is that of the simulator; the emulator only proposed. Effective sample size and the remaining difference are kept and printed.
+
+Where the counts say nothing about a direction the prior stays.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,32 +23,30 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import expit, gammaln, logit, logsumexp
+from scipy.special import gammaln, logsumexp
 from scipy.stats import multivariate_normal
 
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, table
-from remanent.trial.replay import FASTEST, NODES, Population, expected, node_weights, replay
+from remanent.trial.emulator import Layers, trained, untrained
+from remanent.trial.emulator import share as emulated_share
+from remanent.trial.replay import FASTEST, NODES, Population, expected, node_places, node_weights, replay
 from remanent.trial.trials import SCALE, Trial, document, trials
 
 DYNAMIC = ("k_f", "r", "c_ratio", "a_ratio", "p", "sd_p", "mu_gs", "sd_gs", "sd_gf", "sig_f", "sig_s")
 RATED = ("mu", "sd_mu", "l_f", "sigma")
 OWN = ("trial_sd", "later_ect")
 NAMES = (*DYNAMIC, *(f"{name}[{SCALE}]" for name in RATED), *OWN)
-LANES = 40
+LANES, MANY_LANES = 40, 300  # patients per node and arm while the emulator learns, and at the end
 AT_ONCE = 16
-BROADER = 1.3
-PRIOR_SHARE = 0.1
-TEMPERATURE, LEAST_WEIGHT = 8.0, 0.02  # nats below the best at which a simulation counts 1/e; the least it counts
-RIDGE = (
-    0.1,
-    2.0,
-)  # noise variance of a logit share, about 0.1, over the prior variance of linear and of quadratic coefficients
+FORGET, LEAST_WEIGHT = 0.6, 0.05  # what a simulation counts a round later; the least it counts
+FIRST_STEPS, LATER_STEPS = 1500, 1000  # of the emulator's training
 CHAINS, STEPS, THIN = 100, 240, 10
+KEPT = 600
 EVIDENCE_DRAWS = 8000
 
 Theta = Float[np.ndarray, " param"]
 Draws = Float[np.ndarray, "draw param"]
-Job = tuple[np.ndarray, int, int]  # theta [draw, param], mechanism, seed
+Job = tuple[np.ndarray, int, int, int]  # theta [draw, param], mechanism, seed, patients per node and arm
 Emulator = Callable[[Draws], np.ndarray]
 Mapper = Callable[[Callable[[Job], np.ndarray], Sequence[Job]], Iterable[np.ndarray]]
 
@@ -64,20 +67,22 @@ class Coordinate:
 
 @dataclass(frozen=True)
 class Surface:
-    """Posterior of theta under one mechanism, as a Gaussian.
+    """Posterior of theta under one mechanism.
 
     Attributes
     ----------
     mean, cov
-        Of theta, [param] and [param, param].
+        Of theta, [param] and [param, param]; the covariance is drawn to the emulator's as if that were as many draws as there are parameters.
     draws
         Draws of theta from the posterior itself.
     log_evidence
         Log marginal likelihood of the fitted trials.
     misfit
-        Mean absolute difference of emulated and simulated log likelihood over the last round (nats): Monte Carlo error and the emulator's together.
+        Mean absolute difference of emulated and simulated log likelihood over the posterior (nats), at draws the emulator had not seen.
     evaluations
         Simulations of all trials it rests on.
+    effective
+        Effective number of draws after they were weighted by the simulated likelihood.
     """
 
     mechanism: str
@@ -87,6 +92,7 @@ class Surface:
     log_evidence: float
     misfit: float
     evaluations: int
+    effective: float = np.inf
 
     def resample(self, rng: np.random.Generator, count: int) -> Draws:
         """Draws of theta."""
@@ -124,10 +130,10 @@ def population(theta: Draws, mechanism: int) -> Population:
 
 def shares(job: Job) -> Float[np.ndarray, "draw arm node"]:
     """Simulated share relapsed of every arm of the fitted trials."""
-    theta, mechanism, seed = job
+    theta, mechanism, seed, lanes = job
     q = population(theta, mechanism)
     parts = [
-        expected(replay(trial, q, np.random.default_rng([seed, number]), LANES), trial)
+        expected(replay(trial, q, np.random.default_rng([seed, number]), lanes), trial)
         for number, trial in enumerate(fitted_trials())
     ]
     return np.concatenate(parts, axis=1)
@@ -152,79 +158,83 @@ def log_likelihood(share: Float[np.ndarray, "draw arm node"]) -> Float[np.ndarra
     return total
 
 
-def fit(mechanism: int, rounds: Sequence[int], seed: int, mapper: Mapper = map) -> Surface:
-    """Posterior under one mechanism; `rounds` is the number of simulations of each round, the first at draws from the prior."""
+def fit(mechanism: int, rounds: Sequence[int], final: int, seed: int, mapper: Mapper = map) -> Surface:
+    """Posterior under one mechanism; `rounds`: simulations of each round, the first at draws from the prior; `final`: those with many patients."""
     size, rng = len(NAMES), np.random.default_rng([seed, mechanism])
-    theta, share = np.empty((0, size)), np.empty((0, *_arm_shape()))
-    chains, misfit = np.empty((0, size)), np.nan
-    emulator: Emulator = _unknown
-    for number, count in enumerate(rounds):
-        fresh = rng.standard_normal((count, size))
-        if number:
-            near = chains[rng.integers(0, len(chains), count)]
-            near = chains.mean(0) + BROADER * (near - chains.mean(0))
-            fresh = np.where(rng.random((count, 1)) < PRIOR_SHARE, fresh, near)
-        parts = np.array_split(fresh, max(1, count // AT_ONCE))
-        jobs = [(part, mechanism, seed + 1_000_003 * number + k) for k, part in enumerate(parts)]
-        simulated = np.concatenate(list(mapper(shares, jobs)))
-        if number:
-            misfit = _misfit(emulator(fresh), simulated)
-        theta, share = np.concatenate([theta, fresh]), np.concatenate([share, simulated])
-        emulator = emulate(theta, share)
-        chains = metropolis(rng, emulator, chains)
-    mean, cov = chains.mean(axis=0), np.cov(chains.T)
-    return Surface(MECHANISMS[mechanism], mean, cov, chains, _evidence(rng, emulator, (mean, cov)), misfit, len(theta))
+    theta, share, age = np.empty((0, size)), np.empty((0, *_arm_shape())), np.empty(0)
+    layers = untrained(rng, size - 1, _arm_shape()[0])
+    chains = rng.standard_normal((CHAINS, size))
+    powers = np.append(np.linspace(0.25, 1.0, max(len(rounds) - 2, 1)) ** 2, [1.0, 1.0])
+    for number, (count, power) in enumerate(zip(rounds, powers[-len(rounds) :], strict=True)):
+        fresh = rng.standard_normal((count, size)) if number == 0 else chains[rng.integers(0, len(chains), count)]
+        jobs = _jobs(fresh, (mechanism, LANES), seed + 1_000_003 * number, 1)
+        theta, share = np.concatenate([theta, fresh]), np.concatenate([share, *mapper(shares, jobs)])
+        age = np.append(age + 1, np.zeros(count))
+        weight = np.repeat(np.maximum(FORGET**age, LEAST_WEIGHT), NODES)
+        x, y = at_nodes(theta).reshape(-1, size - 1), share.swapaxes(1, 2).reshape(-1, share.shape[1])
+        layers = trained(layers, x, y, weight, (LATER_STEPS if number else FIRST_STEPS, seed + number))
+        chains = metropolis(rng, emulator_of(layers), chains, power)
+    emulator = emulator_of(layers)
+    proposed = chains[rng.choice(len(chains), final, replace=final > len(chains))]
+    simulated = np.concatenate(list(mapper(shares, _jobs(proposed, (mechanism, MANY_LANES), seed, 0))))
+    difference = log_likelihood(simulated) - log_likelihood(emulator(proposed))
+    weight, gain = weighted(difference)
+    effective = float(1 / (weight**2).sum())
+    emulated = np.cov(chains.T)
+    return Surface(
+        MECHANISMS[mechanism],
+        weight @ proposed,
+        (effective * np.cov(proposed.T, aweights=weight) + size * emulated) / (effective + size),
+        proposed[rng.choice(final, KEPT, p=weight)],
+        _evidence(rng, emulator, (chains.mean(axis=0), emulated)) + gain,
+        float(weight @ np.abs(difference)),
+        len(theta) + final,
+        effective,
+    )
 
 
-def _unknown(theta: Draws) -> np.ndarray:
-    """The emulator before the first simulation: every share a half."""
-    return np.full((len(theta), *_arm_shape()), 0.5)
+def weighted(difference: Float[np.ndarray, " draw"]) -> tuple[Float[np.ndarray, " draw"], float]:
+    """Weights of draws of the emulated posterior, and what the log evidence gains, from simulated less emulated log likelihood."""
+    total = logsumexp(difference)
+    return np.exp(difference - total), float(total - np.log(len(difference)))
+
+
+def _jobs(theta: Draws, what: tuple[int, int], seed: int, stride: int) -> list[Job]:
+    """The draws in parts; `what`: mechanism and patients; with a stride of 0 all parts have the same random numbers."""
+    parts = np.array_split(theta, max(1, len(theta) // AT_ONCE))
+    return [(part, what[0], seed + stride * k, what[1]) for k, part in enumerate(parts)]
 
 
 def _arm_shape() -> tuple[int, int]:
     return sum(len(trial.arms) for trial in fitted_trials()), NODES
 
 
-def _misfit(emulated: np.ndarray, simulated: np.ndarray) -> float:
-    """Mean absolute difference of the log likelihoods, over the better half of the draws."""
-    a, b = log_likelihood(emulated), log_likelihood(simulated)
-    better = b >= np.median(b)
-    return float(np.abs(a - b)[better].mean())
+def at_nodes(theta: Draws) -> Float[np.ndarray, "draw node input"]:
+    """What a share depends on at each node of the trial's own effect: theta without trial_sd, mu_gs moved by the node."""
+    gs, own = NAMES.index("mu_gs"), NAMES.index("trial_sd")
+    spread = coordinates()["trial_sd"].value(theta[:, own])[:, None] / coordinates()["mu_gs"].spread
+    out = np.repeat(theta[:, None], NODES, axis=1)
+    out[:, :, gs] += spread * node_places()
+    return np.delete(out, own, axis=2)
 
 
-def emulate(theta: Draws, share: Float[np.ndarray, "draw arm node"]) -> Emulator:
-    """Quadratic of logit share in theta, arm by arm and node by node, as a function of theta."""
-    log_lik = log_likelihood(share)
-    weight = np.maximum(np.exp((log_lik - log_lik.max()) / TEMPERATURE), LEAST_WEIGHT)
-    x, y = _features(theta), logit(share).reshape(len(theta), -1)
-    size = theta.shape[1]
-    ridge = np.concatenate([[1e-9], np.full(size, RIDGE[0]), np.full(x.shape[1] - size - 1, RIDGE[1])])
-    wx = weight[:, None] * x
-    found = np.linalg.solve(wx.T @ x + np.diag(ridge), wx.T @ y)
-
-    def emulator(at: Draws) -> np.ndarray:
-        return np.asarray(expit(np.clip(_features(at) @ found, -7.0, 7.0)).reshape(len(at), *share.shape[1:]))
-
-    return emulator
+def emulator_of(layers: Layers) -> Emulator:
+    """The network as a function of theta, [draw, arm, node]."""
+    return lambda theta: emulated_share(layers, at_nodes(theta)).swapaxes(1, 2)
 
 
-def _features(theta: Draws) -> np.ndarray:
-    upper = np.triu_indices(theta.shape[1])
-    return np.concatenate([np.ones((len(theta), 1)), theta, theta[:, upper[0]] * theta[:, upper[1]]], axis=1)
-
-
-def metropolis(rng: np.random.Generator, emulator: Emulator, start: Draws) -> Draws:
-    """Draws from prior times emulated likelihood: the second half of many random walks, their step from the spread of all."""
+def metropolis(rng: np.random.Generator, emulator: Emulator, start: Draws, power: float = 1.0) -> Draws:
+    """Draws from the prior times the emulated likelihood to a power: the second half of many random walks, their step from the spread of all."""
     size = len(NAMES)
-    at = rng.standard_normal((CHAINS, size)) if not len(start) else start[rng.integers(0, len(start), CHAINS)]
-    value, kept = _log_joint(emulator, at), []
+    at = start[rng.integers(0, len(start), CHAINS)]
+    value, kept = _log_joint(emulator, at, power), []
     for step in range(STEPS):
         spread = np.cov(at.T) + 0.01 * np.eye(size)
         move = (
             rng.standard_normal(at.shape) @ np.linalg.cholesky(spread).T * (2.4 / np.sqrt(size)) * rng.choice([1, 0.4])
         )
         there = at + move
-        new = _log_joint(emulator, there)
+        new = _log_joint(emulator, there, power)
         accept = np.log(rng.random(CHAINS)) < new - value
         at, value = np.where(accept[:, None], there, at), np.where(accept, new, value)
         if step >= STEPS // 2 and step % THIN == 0:
@@ -232,8 +242,8 @@ def metropolis(rng: np.random.Generator, emulator: Emulator, start: Draws) -> Dr
     return np.concatenate(kept)
 
 
-def _log_joint(emulator: Emulator, theta: Draws) -> np.ndarray:
-    return log_likelihood(emulator(theta)) - 0.5 * (theta**2).sum(axis=1)
+def _log_joint(emulator: Emulator, theta: Draws, power: float) -> np.ndarray:
+    return power * log_likelihood(emulator(theta)) - 0.5 * (theta**2).sum(axis=1)
 
 
 def _evidence(rng: np.random.Generator, emulator: Emulator, moments: tuple[np.ndarray, np.ndarray]) -> float:

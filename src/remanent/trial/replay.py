@@ -131,6 +131,11 @@ def node_weights() -> np.ndarray:
     return _nodes()[1]
 
 
+def node_places() -> np.ndarray:
+    """Places of the nodes of a standard normal, [node]."""
+    return _nodes()[0]
+
+
 def expected(courses: tuple[ArmCourse, ...], trial: Trial) -> np.ndarray:
     """Expected share relapsed, [draw, arm, node]."""
     return np.stack([course.relapsed(arm) for course, arm in zip(courses, trial.arms, strict=True)], axis=1)
