@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from remanent._errors import Problem
+from remanent.report.checks import Calibration, CalibrationCurve, CalibrationGroup, SiteMeasure, Sites
 from remanent.report.views import (
     Advice,
     Basis,
@@ -332,7 +333,40 @@ def cohort(patients: int = 40, seed: int = 2) -> CohortView:
         PROBLEMS,
         ("site B: hippocampal volumes drift by 1.2 % a year in every patient",),
         PROVENANCE,
+        calibration=_calibration(),
+        sites=_sites(rng),
     )
+
+
+def _calibration() -> Calibration:
+    groups = tuple(
+        CalibrationGroup(16, p, o, o - 0.1, o + 0.12)
+        for p, o in ((0.05, 0.1), (0.12, 0.11), (0.2, 0.26), (0.31, 0.35), (0.52, 0.44))
+    )
+    unknown = (*groups[:4], CalibrationGroup(16, 0.6, np.nan, np.nan, np.nan))
+    return Calibration(
+        (
+            CalibrationCurve(91, 80, 14, groups, (0.02, -0.05, 0.09), (0.9, 0.5, 1.4)),
+            CalibrationCurve(182, 80, 23, unknown, (-0.01, -0.08, 0.07), (np.nan, np.nan, np.nan)),
+        ),
+        unsaid="",
+    )
+
+
+def _sites(rng: np.random.Generator) -> Sites:
+    names = ("Berlin <b>", "north", "south")
+    draws = [tuple(rng.normal(m, 0.1, 20) for m in means) for means in ((0.2, 0.4, 0.7), (0.42, 0.43, 0.45))]
+    measure = SiteMeasure("fc default default", "Fisher z", names, *draws, 4.9, 0.3)
+    big = SiteMeasure(
+        "vol hippocampus",
+        "mm3",
+        names,
+        tuple(3000 + 800 * v for v in draws[0]),
+        tuple(3400 + 300 * v for v in draws[1]),
+        4.8,
+        0.4,
+    )
+    return Sites((measure, big), 17, "controls", "")
 
 
 @pytest.fixture(scope="session")

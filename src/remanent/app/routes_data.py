@@ -84,6 +84,17 @@ def _own_problems(desk: Desk, participants: Sequence[str]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(seen))
 
 
+@router.get("/cohort")
+def cohort(request: Request) -> HTMLResponse:
+    """What the last run found in all patients together: follow-up, hold, calibration, sites, mechanism."""
+    desk = desk_of(request)
+    user = desk.user(request)
+    desk.audit(user, "view", "study", page="cohort")
+    if user.sites is not None:
+        raise HTTPException(403, "You see some sites only; this page is about all of them.")
+    return desk.page(request, "cohort_page.html", desk.cohort_parts())
+
+
 @router.get("/trial")
 def trial(request: Request, name: Short = "") -> HTMLResponse:
     """A virtual trial in OUT, the first where none is named."""

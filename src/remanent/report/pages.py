@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from remanent.report import check_figures as checks
 from remanent.report import data_tables as tables
 from remanent.report import summaries, words
 from remanent.report.cohort_figures import plot_follow_up, plot_holds
@@ -118,6 +119,8 @@ def index_parts(view: CohortView) -> dict[str, Any]:
         "summary": summaries.cohort_summary(view),
         "follow_up": _follow_up(view),
         "holds": _holds(view),
+        "calibration": _calibration(view),
+        "sites": _sites(view),
         "mechanisms": _mechanism_section(view.mechanisms, view.fit, "cohort"),
         "completeness": tables.completeness_table(view.rows),
         "problems": tables.problem_table(view.problems),
@@ -270,6 +273,33 @@ def _holds(view: CohortView) -> Section:
     return Section(
         "", "", _picture(plot_holds(view), "holds", "Hold by patient", caption, summaries.hold_summary(view))
     )
+
+
+def _calibration(view: CohortView) -> Section:
+    found, basis = view.calibration, words.under_fit(Basis("data"), view.fit)
+    if not basis.informed or not found.curves:
+        return Section(words.cannot_say(basis) or words.sentence(found.unsaid))
+    caption = (
+        "Forecasts of relapse by models that had not seen the patient, in groups of equal size, against the share that relapsed "
+        "(weighed for censoring). On the dashed line, forecasts mean what they say."
+    )
+    data = [checks.calibration_table(curve) for curve in found.curves]
+    figure, summary = checks.plot_calibration(found), f"{checks.calibration_summary(found)} {found.note}".strip()
+    return Section("", "", _picture(figure, "calibration", "Calibration of forecasts", caption, summary, data))
+
+
+def _sites(view: CohortView) -> Section:
+    found = view.sites
+    if not found.measures:
+        return Section(words.sentence(found.unsaid))
+    whose = "healthy participants" if found.learnt_from == "controls" else "everyone, illness and treatment allowed for"
+    caption = (
+        f"Scans by site before and after the site's effect (ComBat, learnt once from {whose}) was taken away, in the measure's own unit: "
+        f"median (dot), quartiles (thick), 5 to 95 % (thin). The {len(found.measures)} measures whose sites differed most, of {found.count}."
+    )
+    data = [checks.sites_table(found)]
+    figure, summary = checks.plot_sites(found), checks.sites_summary(found)
+    return Section("", "", _picture(figure, "sites", "Measures by site", caption, summary, data))
 
 
 # ---------------------------------------------------------------------------------------------------- shared

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from remanent._errors import InputError, Problem
-from remanent.report import trial_page, views
+from remanent.report import checks, trial_page, views
 
-_NAMED = (*vars(views).values(), *vars(trial_page).values(), Problem)
+_NAMED = (*vars(views).values(), *vars(checks).values(), *vars(trial_page).values(), Problem)
 _CLASSES = {c.__name__: c for c in _NAMED if isinstance(c, type) and is_dataclass(c)}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from remanent._errors import Problem
+from remanent.report.checks import Calibration, Sites
 
 AdviceCode = Literal["act", "treat_first", "taper", "hold", "not_enough_data"]
 Days = Float[np.ndarray, " obs"]
@@ -392,3 +393,5 @@ class CohortView:
     flags: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     horizon_days: float = 182.0
+    calibration: Calibration = field(default_factory=Calibration)
+    sites: Sites = field(default_factory=Sites)

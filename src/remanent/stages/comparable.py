@@ -10,7 +10,7 @@ import numpy as np
 from remanent.stages.changes import changes
 from remanent.stages.drift import flag_visits
 from remanent.stages.phenotypes import with_tables
-from remanent.stages.reference import CONTROLS, NAME, Reference, current
+from remanent.stages.reference import CONTROLS, NAME, Reference, current, why_no_sites
 from remanent.stages.scans import Scans, as_scans
 from remanent.study.store import Record
 from remanent.study.table import Table
@@ -32,6 +32,8 @@ class Comparable:
         By participant, what a reader of its page must know.
     files
         What was learnt, as files in OUT.
+    sites_from, no_sites
+        Whose scans the effects of sites were learnt from; or why none were learnt.
     """
 
     features: Table
@@ -39,6 +41,8 @@ class Comparable:
     changes: Mapping[str, list[Any]]
     flags: Mapping[str, tuple[str, ...]]
     files: tuple[Path, ...]
+    sites_from: str = ""
+    no_sites: str = ""
 
     @property
     def cohort_flags(self) -> tuple[str, ...]:
@@ -68,6 +72,8 @@ def compare(record: Record, tables: Mapping[str, Table], out: Path, *, learn_ane
             for who, words in drifted.words.items()
         },
         files=(out / NAME,) if (out / NAME).is_file() else (),
+        sites_from=reference.sites_source.people if reference.sites_source else "",
+        no_sites=why_no_sites(scans, reference),
     )
 
 

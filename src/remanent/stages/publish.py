@@ -19,6 +19,7 @@ from remanent.report.pages import page_name, render_index, render_patient
 from remanent.report.saved import to_json
 from remanent.report.views import PatientView
 from remanent.stages.analyse import Results
+from remanent.stages.checks import cohort_checks
 from remanent.stages.comparable import Comparable
 from remanent.stages.idp import write_phenotypes
 from remanent.stages.methods import methods_view
@@ -97,6 +98,7 @@ def publish(record: Record, found: Found, options: Options, log: Callable[..., N
         comparable=comparable,
         relapse_rule=found.relapse_words or _relapse_rule(study_root),
         planning=planning,
+        checks=cohort_checks(found.rivalry, comparable, record.tables()),
         provenance=provenance({}, seed, record.snapshot_id, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
     )
     written += [*fitted, *comparable.files, *write_phenotypes(features, out)]

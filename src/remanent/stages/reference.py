@@ -113,6 +113,19 @@ def current(scans: Scans, out: Path, *, learn_anew: bool) -> tuple[Reference, li
     return held, []
 
 
+def why_no_sites(scans: Scans, reference: Reference) -> str:
+    """Why no effects of sites were learnt, in words; empty where they were."""
+    if reference.sites is not None:
+        return ""
+    sites = {str(site) for site in scans.site.tolist() if site}
+    if not len(scans):
+        return "no scan was measured"
+    if len(sites) < 2:
+        return f"all scans come from one site, {min(sites)}" if sites else "participants.tsv names no site"
+    least = definitions().rule("minimum_site_scans")
+    return f"fewer than two of {len(sites)} sites have {least:g} usable scans, of people of known age and sex, of any measure"
+
+
 def _outdated() -> Problem:
     why = "z and harmonised values rest on people, or on values of theirs, that have changed since they were learnt"
     return Problem(NAME, None, "", f"{why}; they are kept as learnt. `remanent run` learns them anew.", "used")

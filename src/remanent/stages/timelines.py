@@ -1,7 +1,7 @@
 """What was done to a patient and what was observed, in time, for the page."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from remanent._errors import Problem
 from remanent.dynamics.grid import medication_of
 from remanent.report import views as show
+from remanent.stages.checks import Checks
 from remanent.stages.comparable import Comparable
 from remanent.stages.planning import Planning
 from remanent.study.panel import Long, Panel
@@ -30,6 +31,7 @@ class Context:
     comparable: Comparable
     planning: Planning
     relapse_rule: str = ""
+    checks: Checks = field(default_factory=Checks)
 
 
 def timeline_of(panel: Panel, context: Context, i: int) -> show.Timeline:

@@ -344,6 +344,8 @@ def cohort_view(results: Results | None, context: Context, patients: Sequence[sh
         provenance=context.provenance,
         horizon_days=HEADLINE_DAYS,
         flags=context.comparable.cohort_flags,
+        calibration=context.checks.calibration,
+        sites=context.checks.sites,
     )
 
 
