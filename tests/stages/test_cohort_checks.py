@@ -89,7 +89,8 @@ def test_sites_come_together_and_the_most_different_measure_comes_first(study, t
 
 
 @pytest.mark.parametrize(
-    ("people", "said"), [(People(sites=("a",)), "one site, a"), (People(2, 2, days=(0.0,)), "fewer than two of 2 sites")]
+    ("people", "said"),
+    [(People(sites=("a",)), "one site, a"), (People(2, 2, days=(0.0,)), "fewer than two of 2 sites")],
 )
 def test_where_nothing_was_harmonised_the_reason_is_said(people, said, tables, tmp_path):  # noqa: F811
     given = tables(people)
