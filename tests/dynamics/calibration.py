@@ -52,11 +52,11 @@ def calibrate(cohort: Cohort, replicates: int, seed: int, draws: int = 100) -> C
     """Under the dual mechanism, which has every parameter."""
     layout, switches = cohort.layout, jnp.asarray(SWITCHES[MECHANISMS.index("dual")])
     design = Grid(*map(jnp.asarray, without_events(cohort.timeline.grid)))
-    simulate = compiled(lambda key, theta: replicate(key, to_params(theta, layout, switches), design).value)
+    simulate = compiled(lambda noise, theta: replicate(noise, to_params(theta, layout, switches), design).value)
     rng = np.random.default_rng(seed)
     truth = rng.standard_normal((replicates, layout.size))
-    keys = jax.random.split(jax.random.key(seed), replicates)
-    data = np.stack([np.asarray(simulate(k, jnp.asarray(t))) for k, t in zip(keys, truth, strict=True)])
+    noise = rng.standard_normal((replicates, *design.value.shape))
+    data = np.stack([np.asarray(simulate(*map(jnp.asarray, each))) for each in zip(noise, truth, strict=True)])
 
     def loss(theta: jax.Array, value: jax.Array) -> jax.Array:
         per_patient = log_likelihood(to_params(theta, layout, switches), design._replace(value=value))

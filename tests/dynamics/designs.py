@@ -5,6 +5,7 @@ import numpy as np
 
 from remanent.dynamics.filter import Grid
 from remanent.dynamics.model import Params
+from remanent.dynamics.steps import PER_SLOT
 
 INDICATORS, PATIENTS, STEPS = 3, 4, 14
 CLASSES, PLACEMENTS, COVARIATES, RISKS, LATER = 3, 2, 2, 1, 2
@@ -24,9 +25,11 @@ def random_params(rng: np.random.Generator, **changes: object) -> Params:
 
 
 def random_grid(
-    rng: np.random.Generator, *, hazard: bool = False, steps: int = STEPS, patients: int = PATIENTS
+    rng: np.random.Generator, *, hazard: bool = False, steps: int = STEPS, patients: int = PATIENTS, slots: int = 1
 ) -> Grid:
     shape = (steps, patients)
+    read = (slots, *shape)
+    each = np.broadcast_to(np.arange(INDICATORS)[:, None, None], (INDICATORS, *shape))
     dt = rng.choice([0.0, 0.3, 1.0, 7.0, 45.0], size=shape)
     dt[0] = 0.0
     relapse, dropout = np.zeros(shape), np.zeros(shape)
@@ -44,10 +47,10 @@ def random_grid(
         period=rng.dirichlet(np.ones(LATER + 1), shape).transpose(2, 0, 1)[:LATER],
         relapse=relapse,
         dropout=dropout,
-        observed=(rng.random(shape) < 0.7).astype(float),
-        indicator=rng.integers(0, INDICATORS, shape),
-        value=rng.normal(size=shape),
-        se2=rng.uniform(0, 0.1, shape),
+        observed=(rng.random(read) < 0.7).astype(float),
+        indicator=np.sort(rng.permuted(each, axis=0)[:slots], 0),
+        value=rng.normal(size=read),
+        se2=rng.uniform(0, 0.1, read),
         tether=rng.normal(size=(COVARIATES, patients)),
         risk=rng.normal(size=(RISKS, patients)),
         reserve=rng.normal(size=patients),
@@ -79,6 +82,22 @@ def subdivide(grid: Grid, parts: int) -> Grid:
     }
     people = {name: getattr(g, name) for name in ("held", "tether", "risk", "reserve")}
     return Grid(dt=length, at_risk=at_risk, lost=lost, **spread, **end_of, **people)
+
+
+def one_by_one(grid: Grid) -> Grid:
+    """The same with one reading a step: what else happens at a step happens in the first of those made of it."""
+    g = Grid(*map(np.asarray, grid))
+    slots, steps, patients = g.value.shape
+    first = np.arange(steps * slots) % slots == 0
+
+    def spread(v: np.ndarray) -> np.ndarray:
+        return np.where(first[:, None], np.repeat(v, slots, axis=-2), 0)
+
+    read = {name: np.swapaxes(getattr(g, name), 0, 1).reshape(1, steps * slots, patients) for name in PER_SLOT}
+    people = {name: getattr(g, name) for name in PER_PATIENT}
+    others = {name: spread(v) for name, v in g._asdict().items() if name not in read and name not in people}
+    others["day"] = np.repeat(g.day, slots, axis=0)
+    return Grid(**read, **people, **others)
 
 
 PER_PATIENT = ("held", "tether", "risk", "reserve")

@@ -179,7 +179,7 @@ def speed_of_fits(patients: int, seed: int = 0) -> Figures:
     measures = Indicators(tuple(f"measure_{j}" for j in range(peer.INDICATORS)), each == 0, 0 * each, each, loads)
     one = ((1.0,), ("RUL",), (1.0,), (), (), ())
     coordinates = layout(Design(measures, np.nan, np.nan, ("snri",), *one, dropout=False))
-    grid = Grid(*map(np.asarray, compiled(replicate)(jax.random.key(seed), params, design)))
+    grid = Grid(*map(np.asarray, compiled(replicate)(rng.standard_normal(design.value.shape), params, design)))
     grid = grid._replace(at_risk=np.asarray(design.at_risk))
     out = {}
     for name in ("cold", "warm"):

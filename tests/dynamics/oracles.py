@@ -9,10 +9,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 import scipy.linalg
+from designs import one_by_one
 
 from remanent.dynamics.model import Params
 from remanent.dynamics.recursion import START_SD
-from remanent.dynamics.steps import Grid
+from remanent.dynamics.steps import PER_SLOT, Grid
 
 EFFECTS = 6  # f, s, p_i, g_f,i, g_s,i, q_i stand before the patient's own levels of the indicators
 
@@ -28,7 +29,9 @@ class Step(NamedTuple):
 
 
 def plain(params: Params, grid: Grid) -> tuple[Params, Grid]:
-    return jax.tree.map(np.asarray, params), jax.tree.map(np.asarray, grid)
+    """As NumPy arrays, with one reading a step, [step, patient]."""
+    flat = one_by_one(grid)
+    return jax.tree.map(np.asarray, params), flat._replace(**{name: getattr(flat, name)[0] for name in PER_SLOT})
 
 
 def start(p: Params, g: Grid, i: int) -> tuple[np.ndarray, np.ndarray]:

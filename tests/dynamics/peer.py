@@ -13,21 +13,20 @@ VISITS, INDICATORS = 12, 8
 
 
 def random_study(patients: int, rng: np.random.Generator) -> tuple[Params, Grid]:
-    """Twelve visits four weeks apart, eight indicators at each, 15 % missing: one step per indicator and visit; a fixed dose, ECT before the second visit."""
-    steps = VISITS * INDICATORS
-    shape, first = (steps, patients), np.arange(steps) % INDICATORS == 0
+    """Twelve visits four weeks apart, eight indicators at each, 15 % missing; a fixed dose, ECT before the second visit."""
+    shape = (VISITS, patients)
+    read = (INDICATORS, *shape)
     zero = np.zeros(shape)
-    at_visit = first[:, None] * np.ones(shape)
-    dt = at_visit * rng.uniform(20, 36, shape)
+    dt = rng.uniform(20, 36, shape)
     dt[0] = 0.0
-    after = np.vstack([dt[INDICATORS:], np.zeros((INDICATORS, patients))])
+    after = np.vstack([dt[1:], np.zeros((1, patients))])
     grid = Grid(
-        day=np.cumsum(dt, 0), dt=dt, dose=np.repeat(rng.uniform(0, 1.2, (VISITS, patients)), INDICATORS, 0)[None], held=np.zeros((1, patients)),
-        lost=zero, stress=np.zeros((3, *shape)), ect=((np.arange(steps) == INDICATORS)[:, None] * np.ones(shape))[None], at_risk=(dt + after) / 2 * at_visit,
+        day=np.cumsum(dt, 0), dt=dt, dose=rng.uniform(0, 1.2, shape)[None], held=np.zeros((1, patients)),
+        lost=zero, stress=np.zeros((3, *shape)), ect=((np.arange(VISITS) == 1)[:, None] * np.ones(shape))[None], at_risk=(dt + after) / 2,
         relapse=zero, dropout=zero, period=np.zeros((0, *shape)),
         tether=np.zeros((0, patients)), risk=np.zeros((0, patients)),
-        reserve=np.zeros(patients), observed=(rng.random(shape) < 0.85).astype(float), indicator=np.tile(np.arange(INDICATORS)[:, None], (VISITS, patients)),
-        value=rng.normal(size=shape), se2=zero + 0.01,
+        reserve=np.zeros(patients), observed=(rng.random(read) < 0.85).astype(float), indicator=np.broadcast_to(np.arange(INDICATORS)[:, None, None], read),
+        value=rng.normal(size=read), se2=np.full(read, 0.01),
     )  # fmt: skip
     each = jnp.ones(INDICATORS)
     numbers = {
@@ -48,13 +47,9 @@ def without_hazard(grid: Grid) -> Grid:
 def textbook(params: Params, grid: Grid) -> jax.Array:
     """Log likelihood of each patient, hazard left out."""
 
-    def by_visit(v: jax.Array) -> jax.Array:
-        return jnp.moveaxis(v.reshape(VISITS, INDICATORS, -1), -1, 0)
-
-    moves = (by_visit(v)[:, :, 0] for v in (grid.dt, grid.dose[0], grid.ect[0]))
-    return jax.vmap(lambda *one: _one_patient(params, *one))(
-        *moves, *map(by_visit, (grid.observed, grid.value, grid.se2))
-    )
+    moves = (v.T for v in (grid.dt, grid.dose[0], grid.ect[0]))
+    reads = (jnp.transpose(v, (2, 1, 0)) for v in (grid.observed, grid.value, grid.se2))
+    return jax.vmap(lambda *one: _one_patient(params, *one))(*moves, *reads)
 
 
 def _one_patient(p: Params, dt: jax.Array, dose: jax.Array, ect: jax.Array, *visits: jax.Array) -> jax.Array:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from designs import PATIENTS, STEPS, padded_grid, random_grid, random_params
+from designs import INDICATORS, PATIENTS, STEPS, one_by_one, padded_grid, random_grid, random_params
 from jax.flatten_util import ravel_pytree
 from oracles import joint_gaussian, twin
 from peer import random_study, textbook, without_hazard
@@ -14,6 +14,7 @@ from remanent.dynamics import filter as recursions
 from remanent.dynamics import hazard
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.hazard import Hazards
+from remanent.dynamics.model import Params
 from remanent.dynamics.steps import Grid
 
 log_likelihood, last_state, smooth, replicate = (
@@ -91,7 +92,9 @@ def test_a_function_that_does_not_matter_gives_the_exponential_law():
     """With eta_f = 0, surviving T days has probability exp(-h0 T)."""
     rng = np.random.default_rng(0)
     grid = random_grid(rng)
-    grid = grid._replace(at_risk=grid.dt, observed=jnp.zeros_like(grid.dt), period=grid.period * 0, risk=grid.risk * 0)
+    grid = grid._replace(
+        at_risk=grid.dt, observed=jnp.zeros_like(grid.observed), period=grid.period * 0, risk=grid.risk * 0
+    )
     log_survival = log_likelihood(random_params(rng, eta_f=0.0, eta_d=0.0), grid)
     np.testing.assert_allclose(log_survival, -(0.02 + 0.01) * grid.dt.sum(0), rtol=1e-12)
 
@@ -101,13 +104,14 @@ def test_replicated_observations_have_the_law_of_the_joint_gaussian():
     rng = np.random.default_rng(5)
     params, grid = random_params(rng), random_grid(rng, hazard=True)
     copies = 250
-    drawn = replicate(jax.random.key(0), params, Grid(*(jnp.concatenate([v] * copies, axis=-1) for v in grid)))
+    repeated = Grid(*(jnp.concatenate([v] * copies, axis=-1) for v in grid))
+    drawn = replicate(jnp.asarray(rng.standard_normal(repeated.value.shape)), params, repeated)
     np.testing.assert_array_equal(drawn.value[drawn.observed == 0], 0.0)
     assert float(drawn.at_risk.sum()) == float(drawn.relapse.sum()) == 0.0
     log_lik = np.asarray(log_likelihood(params, drawn)).reshape(copies, PATIENTS)
     for i in range(PATIENTS):
         distance = 2 * (joint_gaussian(params, grid, i).log_normaliser - log_lik[:, i])
-        assert scipy.stats.kstest(distance, scipy.stats.chi2(float(grid.observed[:, i].sum())).cdf).pvalue > 1e-3
+        assert scipy.stats.kstest(distance, scipy.stats.chi2(float(grid.observed[..., i].sum())).cdf).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("events", [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)], ids=["none", "relapse", "dropout"])
@@ -135,3 +139,55 @@ def test_without_a_hazard_of_dropout_nothing_of_it_is_left():
     grid = grid._replace(dropout=grid.dropout * 0)
     expected = log_likelihood(params._replace(hd0=jnp.asarray(1e-13), eta_d=jnp.asarray(0.0)), grid)
     np.testing.assert_allclose(log_likelihood(params, grid), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("slots", [2, INDICATORS])
+def test_readings_of_one_step_are_readings_one_by_one(slots):
+    """Value, gradient and smoothed states do not depend on how many readings a step holds; the steps of one reading are checked against the oracles."""
+    rng = np.random.default_rng(slots)
+    params, grid = random_params(rng), random_grid(rng, hazard=True, slots=slots)
+    single = Grid(*map(jnp.asarray, one_by_one(grid)))
+    gradient = compiled(jax.value_and_grad(lambda p, g: recursions.log_likelihood(p, g).sum()))
+    (value, slope), (expected, wanted) = gradient(params, grid), gradient(params, single)
+    assert float(value) == pytest.approx(float(expected), abs=1e-10)
+    for name in Params._fields:
+        np.testing.assert_allclose(getattr(slope, name), getattr(wanted, name), rtol=1e-8, atol=1e-9, err_msg=name)
+    found, other = smooth(params, grid), smooth(params, single)
+    for name in ("f_mean", "f_sd", "s_mean", "s_sd", "withdrawal"):
+        np.testing.assert_allclose(getattr(found, name), getattr(other, name)[slots - 1 :: slots], atol=1e-9)
+    fitted = np.swapaxes(found.fitted_mean, 0, 1).reshape(-1, PATIENTS)
+    np.testing.assert_allclose(fitted, other.fitted_mean[0], atol=1e-9)
+
+
+@pytest.mark.parametrize(("form", "slots"), [("linear", INDICATORS), ("two-basin", 2)])
+def test_gradient_is_that_of_the_value(slots, form):
+    """The gradient is written out by hand: central differences of the value along random directions of every parameter."""
+    rng = np.random.default_rng(3)
+    params, grid = random_params(rng, theta=0.5, sd_theta=0.1), random_grid(rng, hazard=True, slots=slots)
+    summed = lambda p: recursions.log_likelihood(p, grid, form).sum()  # noqa: E731
+    value, slope = compiled(summed), compiled(jax.grad(summed))(params)
+    for name in Params._fields:
+        at = getattr(params, name)
+        along = jnp.asarray(rng.normal(size=at.shape))
+        step = 1e-6 * along
+        ahead, behind = (value(params._replace(**{name: at + sign * step})) for sign in (1, -1))
+        numerical = float(ahead - behind) / 2e-6
+        assert float((getattr(slope, name) * along).sum()) == pytest.approx(numerical, rel=2e-6, abs=1e-5), name
+
+
+@pytest.mark.parametrize("slots", [1, INDICATORS])
+def test_without_levels_of_their_own_is_levels_that_do_not_vary(slots):
+    rng = np.random.default_rng(4)
+    params, grid = random_params(rng, sd_mu=np.zeros(INDICATORS)), random_grid(rng, hazard=True, slots=slots)
+    without = params._replace(sd_mu=jnp.zeros(0))
+    np.testing.assert_allclose(log_likelihood(without, grid), log_likelihood(params, grid), atol=1e-10)
+
+
+def test_parameters_may_differ_between_patients():
+    """A parameter with a further last axis holds one value for each patient: the same as one patient after another with its own."""
+    rng = np.random.default_rng(6)
+    grid = random_grid(rng, hazard=True)
+    each = [random_params(rng) for _ in range(PATIENTS)]
+    together = jax.tree.map(lambda *v: jnp.stack(v, -1), *each)
+    alone = jnp.stack([log_likelihood(p, grid)[i] for i, p in enumerate(each)])
+    np.testing.assert_allclose(log_likelihood(together, grid), alone, atol=1e-10)

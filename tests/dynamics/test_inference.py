@@ -5,7 +5,7 @@ import pytest
 
 from remanent.dynamics import infer
 from remanent.dynamics.infer import fit, hessian_of
-from remanent.dynamics.priors import MECHANISMS, SWITCHES
+from remanent.dynamics.priors import MECHANISMS
 
 # In the units of priors.yaml (c_ratio = c / r, a_ratio = a / c).
 TRUTH = {
@@ -39,16 +39,15 @@ def test_parameters_of_a_simulated_cohort_are_recovered(cohort, posterior):
 def test_the_mode_is_a_mode_and_the_covariance_its_curvature(cohort, posterior):
     """The gradient of the log posterior vanishes at the mode; a finite-difference Hessian in fresh directions agrees."""
     one, fitted = cohort("dual"), posterior("dual").fits[3]
-    objective = infer._objective(one.layout)
-    at = lambda theta: objective(np.asarray(theta), SWITCHES[3], infer.Grid(*map(np.asarray, one.timeline.grid)))  # noqa: E731
-    (value, per_patient), gradient = at(fitted.mode)
+    at = lambda theta: infer._negative_log_joint(one.layout, theta, 3, one.timeline.grid)  # noqa: E731
+    value, gradient, per_patient = at(fitted.mode)
     assert float(np.abs(gradient).max()) < 0.05
     prior = -0.5 * fitted.mode @ fitted.mode - 0.5 * fitted.mode.size * np.log(2 * np.pi)
     assert float(value) == pytest.approx(-(float(per_patient.sum()) + prior), rel=1e-12)
     np.testing.assert_allclose(per_patient, fitted.patient_log_lik, atol=1e-6)
     direction = np.random.default_rng(0).standard_normal(fitted.mode.size)
     direction /= np.linalg.norm(direction)
-    up, down = (float(at(fitted.mode + h * direction)[0][0]) for h in (0.01, -0.01))
+    up, down = (at(fitted.mode + h * direction)[0] for h in (0.01, -0.01))
     curvature = (up - 2 * float(value) + down) / 0.01**2
     assert direction @ np.linalg.solve(fitted.cov, direction) == pytest.approx(curvature, rel=0.02)
 
@@ -73,7 +72,7 @@ def test_without_data_the_posterior_is_the_prior(cohort):
     one = cohort("dual")
     grid = one.timeline.grid
     zero = np.zeros_like(grid.dt)
-    posterior = fit(one.layout, grid._replace(observed=zero, at_risk=zero, relapse=zero))
+    posterior = fit(one.layout, grid._replace(observed=np.zeros_like(grid.observed), at_risk=zero, relapse=zero))
     for fitted in posterior.fits:
         assert fitted.converged
         assert fitted.log_evidence == pytest.approx(0.0, abs=1e-6)
@@ -85,7 +84,7 @@ def test_an_impossible_score_is_a_value_with_a_message_not_a_crash(cohort):
     """A score a thousand standard deviations out: the fit returns, every number in it is finite, and it says whether it converged."""
     one = cohort("dual")
     value = np.array(one.timeline.grid.value)
-    value[5, 0] = 1e6
+    value[0, 5, 0] = 1e6
     for fitted in fit(one.layout, one.timeline.grid._replace(value=value)).fits:
         assert np.isfinite(fitted.mode).all()
         assert np.isfinite(fitted.cov).all()

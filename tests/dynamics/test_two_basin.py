@@ -35,7 +35,7 @@ def weekly_study(rng: np.random.Generator, steps: int = 40, patients: int = PATI
         day=jnp.cumsum(jnp.asarray(week), 0), dt=jnp.asarray(week), ect=jnp.asarray(ect), dose=jnp.asarray(dose), held=grid.held * 0,
         at_risk=jnp.asarray(week * (np.arange(steps) > 5)[:, None]), stress=grid.stress * 0.5,
     )  # fmt: skip
-    drawn = replicate(jax.random.key(1), params, grid).value
+    drawn = replicate(jnp.asarray(rng.standard_normal(grid.value.shape)), params, grid).value
     return params, grid._replace(value=drawn)
 
 

@@ -45,8 +45,9 @@ def line_of() -> TimeLine:
     """One patient, drug started after the first record, today day 200."""
     step = np.zeros((1, 1))
     grid = Grid(
-        **dict.fromkeys(("day", "dt", "lost", "at_risk", "relapse", "dropout", "observed", "value", "se2"), step),
-        indicator=step.astype(int),
+        **dict.fromkeys(("day", "dt", "lost", "at_risk", "relapse", "dropout"), step),
+        **dict.fromkeys(("observed", "value", "se2"), step[None]),
+        indicator=step[None].astype(int),
         dose=np.zeros((1, 1, 1)),
         held=np.zeros((1, 1)),
         stress=np.zeros((3, 1, 1)),

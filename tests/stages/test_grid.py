@@ -11,6 +11,7 @@ from remanent.dynamics.design import choose_design
 from remanent.dynamics.grid import TimeLine, build_timeline, look_ahead, medication_of
 from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.priors import layout
+from remanent.dynamics.steps import PER_SLOT
 from remanent.stages.measure import read
 from remanent.stages.tables import report_rows
 from remanent.study.crosswalks import crosswalks
@@ -60,6 +61,19 @@ def lane_of(made: Made, who: str) -> tuple[SimpleNamespace, int]:
     (lane,) = np.flatnonzero(line.lanes == i)
     n, people = line.steps[lane], ("held", "tether", "risk", "reserve")
     mine = {k: v[..., lane] if k in people else v[..., :n, lane] for k, v in line.grid._asdict().items()}
+    # One row for each reading; what else happens at a step stands in the first of its rows.
+    at = [
+        (t, b)
+        for t in range(n)
+        for b in (np.flatnonzero(mine["observed"][:, t]) if mine["observed"][:, t].any() else [0])
+    ]
+    step, slot = np.array(at).T
+    first = np.diff(step, prepend=-1) > 0
+    for k, v in mine.items():
+        if k in PER_SLOT:
+            mine[k] = v[slot, step]
+        elif k not in people:
+            mine[k] = v[..., step] if k == "day" else np.where(first, v[..., step], 0.0)
     return SimpleNamespace(**mine), i
 
 

@@ -19,16 +19,15 @@ from importlib.resources import files
 from itertools import combinations
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import yaml
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 from scipy.special import digamma, gammaln, logsumexp
 
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import log_likelihood, replicate
-from remanent.dynamics.infer import Posterior
+from remanent.dynamics.infer import Posterior, by_lane
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, Mechanism, table, to_params
 from remanent.dynamics.steps import Grid
 
@@ -217,8 +216,8 @@ def identifiability(
     replicates = -(-int(limits["simulated_patients"]["value"]) // grid.dt.shape[1])
     layout, design = posterior.layout, _repeat(grid, replicates)
     typical = _typical_effects(posterior)
-    keys = jax.random.split(jax.random.key(seed), len(MECHANISMS))
-    simulated = [_simulate(layout, keys[m], typical[m], SWITCHES[m], design) for m in range(len(MECHANISMS))]
+    rng = np.random.default_rng(seed)
+    simulated = [_simulate(layout, rng, typical[m], SWITCHES[m], design) for m in range(len(MECHANISMS))]
     other = (weight @ SWITCHES)[::-1]
     sd = {
         m: _expected_sd(layout, typical[m], SWITCHES[m], simulated[m], replicates)
@@ -250,9 +249,16 @@ def _contrasts(
 
 
 def _expected_sd(layout: Layout, theta: np.ndarray, switches: np.ndarray, data: Grid, replicates: int) -> np.ndarray:
-    """Expected posterior over prior sd of every parameter: prior precision plus Fisher information, the mean outer product of scores."""
-    scores = np.asarray(_scores(layout)(jnp.asarray(theta), jnp.asarray(switches), data))
-    return np.sqrt(np.diag(np.linalg.inv(scores @ scores.T / replicates + np.eye(layout.size))))
+    """Expected posterior over prior sd of every parameter: prior precision plus Fisher information, the mean outer product of scores.
+
+    One replicate of the cohort at a time: the program, and the shapes, are those of the fit.
+    """
+    information, lanes = np.eye(layout.size), data.dt.shape[1] // replicates
+    for k in range(replicates):
+        part = Grid(*(v[..., k * lanes : (k + 1) * lanes] for v in data))
+        scores = np.asarray(by_lane(layout)(jnp.asarray(theta), jnp.asarray(switches), part)[1])
+        information += scores @ scores.T / replicates
+    return np.sqrt(np.diag(np.linalg.inv(information)))
 
 
 def _typical_effects(posterior: Posterior) -> list[np.ndarray]:
@@ -275,29 +281,15 @@ def _evaluate(layout: Layout) -> Any:
 
 
 @lru_cache(maxsize=8)
-def _scores(layout: Layout) -> Any:
-    """Gradient of each lane's log likelihood in theta, [param, lane], one forward pass per coordinate (memory stays that of one)."""
-
-    def scores(theta: Array, switches: Array, grid: Grid) -> Array:
-        def along(direction: Array) -> Array:
-            return jax.jvp(
-                lambda t: log_likelihood(to_params(t, layout, switches), grid, layout.form), (theta,), (direction,)
-            )[1]
-
-        return jax.lax.map(along, jnp.eye(theta.size))
-
-    return compiled(scores)
-
-
-@lru_cache(maxsize=8)
 def _replicator(layout: Layout) -> Any:
     return compiled(
-        lambda rng, theta, switches, grid: replicate(rng, to_params(theta, layout, switches), grid, layout.form)
+        lambda noise, theta, switches, grid: replicate(noise, to_params(theta, layout, switches), grid, layout.form)
     )
 
 
-def _simulate(layout: Layout, rng: Array, theta: np.ndarray, switches: np.ndarray, design: Grid) -> Grid:
-    return _replicator(layout)(rng, jnp.asarray(theta), jnp.asarray(switches), design)
+def _simulate(layout: Layout, rng: np.random.Generator, theta: np.ndarray, switches: np.ndarray, design: Grid) -> Grid:
+    noise = jnp.asarray(rng.standard_normal(design.value.shape))
+    return _replicator(layout)(noise, jnp.asarray(theta), jnp.asarray(switches), design)
 
 
 def _expected_log_lik(

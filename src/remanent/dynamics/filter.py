@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 
-from jaxtyping import Array
-
 from remanent.dynamics import recursion
 from remanent.dynamics.model import FormName, Params
 from remanent.dynamics.recursion import G_F, G_S, LINEAR, P_GAIN, START_SD, F, Form, Moments, Q, S, Smoothed
-from remanent.dynamics.steps import Grid, Lane
+from remanent.dynamics.steps import Grid, Lane, Slots
 from remanent.dynamics.two_basin import TWO_BASIN
 
 __all__ = [
@@ -46,6 +44,6 @@ def smooth(params: Params, grid: Grid, form: FormName = "linear") -> Smoothed:
     return recursion.smooth(FORMS[form], params, grid)
 
 
-def replicate(key: Array, params: Params, grid: Grid, form: FormName = "linear") -> Grid:
-    """The same design with observations drawn from the model's own predictive law (events switched off): for expected information."""
-    return recursion.replicate(FORMS[form], key, params, grid)
+def replicate(noise: Slots, params: Params, grid: Grid, form: FormName = "linear") -> Grid:
+    """The same design with observations drawn from the model's own predictive law (events switched off) by standard normal `noise`."""
+    return recursion.replicate(FORMS[form], noise, params, grid)

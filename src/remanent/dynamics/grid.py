@@ -8,7 +8,7 @@ from jaxtyping import Float
 from remanent.dynamics.design import Design, log_crp, read_covariates, read_reserve
 from remanent.dynamics.forecast import Outlook
 from remanent.dynamics.indicators import Indicators
-from remanent.dynamics.steps import Grid
+from remanent.dynamics.steps import PER_SLOT, Grid
 from remanent.study.panel import Panel, rows_of
 from remanent.study.schema import ANALYTES
 from remanent.treatment.drugs import CLASSES, NOT_DRUGS
@@ -16,6 +16,7 @@ from remanent.treatment.exposure import DoseHistory, Levels, change_days, exposu
 
 WEEK = 7.0
 _STEP_BUCKET, _PATIENT_BUCKET = 32, 8
+_SLOT_COST = 0.25
 _IS_DRUG = np.array([c not in NOT_DRUGS for c in CLASSES])
 _THERAPY = CLASSES.index("psychotherapy")
 
@@ -99,7 +100,10 @@ def therapy(doses: DoseHistory, levels: Levels, edges_days: np.ndarray) -> np.nd
 def build_timeline(panel: Panel, design: Design) -> TimeLine:
     """Steps of every patient with at least one dated record."""
     lanes = np.flatnonzero(np.isfinite(panel.last_day))
-    columns = [_patient_steps(panel, design, int(i)) for i in lanes]
+    nodes = [_patient_nodes(panel, design, int(i)) for i in lanes]
+    measures = len(design.indicators.names)
+    slots = _slots(nodes, measures)
+    columns = [_steps(one, slots, measures) for one in nodes]
     now = np.array([_stress_at(_stressors(panel, int(i)), panel.last_day[[i]], design)[:, 0] for i in lanes]).T
     lengths = np.array([c["dt"].size for c in columns], int)
     steps = _bucket(int(lengths.max(initial=1)), _STEP_BUCKET)
@@ -112,17 +116,20 @@ def build_timeline(panel: Panel, design: Design) -> TimeLine:
     held = np.array([_held(panel, int(i)) for i in lanes]).reshape(-1, len(CLASSES)).T
     by_lane = {name: _padded(v[..., lanes], width) for name, v in people.items()}
     by_lane["held"] = _padded(held[class_rows(design)], width)
-    by_step = _by_step(columns, design, (steps, width))
+    by_step = _by_step(columns, design, (steps, width), slots)
     return TimeLine(Grid(**by_step, **by_lane), lanes, lengths, panel.last_day[lanes], held, now.reshape(2, -1), design)
 
 
-def _by_step(columns: list[dict[str, np.ndarray]], design: Design, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+def _by_step(
+    columns: list[dict[str, np.ndarray]], design: Design, shape: tuple[int, int], slots: int
+) -> dict[str, np.ndarray]:
     """Every array with a step axis; padded steps hold zeros, and no day."""
     leading = {
         "dose": len(design.classes),
         "stress": 3,
         "ect": len(design.placements),
         "period": len(design.breaks),
+        **dict.fromkeys(PER_SLOT, slots),
     }
     per_lane = {"held", "tether", "risk", "reserve"}
     out = {k: np.zeros((leading[k], *shape) if k in leading else shape) for k in Grid._fields if k not in per_lane}
@@ -179,7 +186,16 @@ def _bucket(n: int, size: int) -> int:
     return -(-n // size) * size
 
 
-def _patient_steps(panel: Panel, design: Design, i: int) -> dict[str, np.ndarray]:
+@dataclass(frozen=True)
+class _Nodes:
+    """Where something happens to one patient: arrays [..., node], and what is read there, [observation], `at` which node."""
+
+    at_node: dict[str, np.ndarray]
+    obs: dict[str, np.ndarray]
+    at: np.ndarray
+
+
+def _patient_nodes(panel: Panel, design: Design, i: int) -> _Nodes:
     first, last = panel.first_day[i], panel.last_day[i]
     obs = _observations(panel, design.indicators, i)
     given = medication_of(panel, i)
@@ -198,7 +214,7 @@ def _patient_steps(panel: Panel, design: Design, i: int) -> dict[str, np.ndarray
     )
     strain = _stress_at(stressors, np.concatenate([nodes[:1], nodes[:-1]]), design)
     at_node["stress"] = np.concatenate([strain, at_node.pop("therapy")[None]])
-    return _with_observations(nodes, at_node, obs)
+    return _Nodes(at_node, obs, np.searchsorted(nodes, obs["day"]))
 
 
 def _held(panel: Panel, i: int) -> np.ndarray:
@@ -307,19 +323,44 @@ def _in_period(days: np.ndarray, breaks: tuple[float, ...]) -> np.ndarray:
     return (period[None] == 1 + np.arange(len(breaks))[:, None]).astype(float)
 
 
-def _with_observations(
-    nodes: np.ndarray, at_node: dict[str, np.ndarray], obs: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """One step per node without observation, one per observation otherwise; what happens at a node happens in its first step."""
-    count = np.bincount(np.searchsorted(nodes, obs["day"]), minlength=nodes.size)
-    node = np.repeat(np.arange(nodes.size), np.maximum(count, 1))
+def _slots(people: list[_Nodes], measures: int) -> int:
+    """How many readings a step holds: fewer make more steps, more make each step dearer, by about a quarter of a bare one (measured)."""
+    sizes = sorted({1, 2, 4, measures} & set(range(1, max(measures, 1) + 1)))
+
+    def cost(slots: int) -> float:
+        longest = max((int(_layers(one, slots, measures)[1].sum()) for one in people), default=1)
+        return longest * (1 + _SLOT_COST * slots)
+
+    return min(sizes, key=cost)
+
+
+def _layers(one: _Nodes, slots: int, measures: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which of its node's steps holds each observation, how many steps each node has, and which slot holds each observation.
+
+    With as many slots as measures every measure has its own; a measure read twice at one node takes a further step.
+    """
+    key = one.at * measures + one.obs["indicator"].astype(int) if slots == measures else one.at
+    order = np.argsort(key, kind="stable")
+    start = np.flatnonzero(np.diff(key[order], prepend=-1))
+    rank = np.empty(key.size, int)
+    rank[order] = np.arange(key.size) - np.repeat(start, np.diff(np.append(start, key.size)))
+    layer = rank if slots == measures else rank // slots
+    count = np.ones(one.at_node["day"].size, int)
+    np.maximum.at(count, one.at, layer + 1)
+    return layer, count, one.obs["indicator"].astype(int) if slots == measures else rank % slots
+
+
+def _steps(one: _Nodes, slots: int, measures: int) -> dict[str, np.ndarray]:
+    """One step per node, more where more is read than a step holds; what happens at a node happens in its first step."""
+    layer, count, slot = _layers(one, slots, measures)
+    node = np.repeat(np.arange(count.size), count)
     first = np.diff(node, prepend=-1) > 0
-    out = {k: np.where(first, v[..., node], 0.0) for k, v in at_node.items()}
-    out["day"] = nodes[node]
-    seen = np.repeat(count > 0, np.maximum(count, 1))
-    out["observed"] = seen.astype(float)
-    for name in ("indicator", "value", "se2"):
-        filled = np.zeros(node.size)
-        filled[seen] = obs[name]
-        out[name] = filled
+    out = {k: np.where(first, v[..., node], 0.0) for k, v in one.at_node.items()}
+    out["day"] = one.at_node["day"][node]
+    step = (np.cumsum(count) - count)[one.at] + layer
+    for name in PER_SLOT:
+        out[name] = np.zeros((slots, node.size))
+        out[name][slot, step] = one.obs.get(name, 1.0)
+    if slots == measures:
+        out["indicator"][:] = np.arange(measures)[:, None]
     return out

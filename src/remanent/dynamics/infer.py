@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import log_likelihood
-from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, Mechanism, to_params
+from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, Mechanism, params_by_lane
 from remanent.dynamics.steps import Grid
 
 _STEP = 1e-5
@@ -110,58 +110,67 @@ class Posterior:
 
 def fit(layout: Layout, grid: Grid) -> Posterior:
     """Fit the four mechanisms, two at a time: one compiled program, the mechanism is an argument."""
-    objective = _objective(layout)
     data = Grid(*(jnp.asarray(v) for v in grid))
-    jax.block_until_ready(objective(jnp.zeros(layout.size), jnp.zeros(2), data))
+    jax.block_until_ready(by_lane(layout)(jnp.zeros(layout.size), jnp.zeros(2), data))
     with ThreadPoolExecutor(max_workers=2) as pool:
-        fits = pool.map(lambda m: _fit_one(objective, data, m, np.zeros(layout.size)), range(len(MECHANISMS)))
+        fits = pool.map(lambda m: _fit_one(layout, data, m, np.zeros(layout.size)), range(len(MECHANISMS)))
         return Posterior(layout, tuple(fits))
 
 
 def on_data(posterior: Posterior, grid: Grid) -> Posterior:
     """The same population posterior with the log likelihoods of these lanes: a filter pass, no refit."""
-    objective, data = _objective(posterior.layout), Grid(*(jnp.asarray(v) for v in grid))
+    program, data = by_lane(posterior.layout), Grid(*(jnp.asarray(v) for v in grid))
     fits = []
     for m, one in enumerate(posterior.fits):
-        (_, per_patient), _ = objective(jnp.asarray(one.mode), jnp.asarray(SWITCHES[m]), data)
-        fits.append(replace(one, patient_log_lik=np.asarray(per_patient)))
+        per_lane, _ = program(jnp.asarray(one.mode), jnp.asarray(SWITCHES[m]), data)
+        fits.append(replace(one, patient_log_lik=np.asarray(per_lane)))
     return Posterior(posterior.layout, tuple(fits))
 
 
 @lru_cache(maxsize=8)
-def _objective(layout: Layout) -> Traced:
-    def negative_log_joint(theta: Array, switches: Array, grid: Grid) -> tuple[Array, Array]:
-        per_patient = log_likelihood(to_params(theta, layout, switches), grid, layout.form)
-        log_prior = -0.5 * (theta**2).sum() - 0.5 * theta.size * jnp.log(2 * jnp.pi)
-        return -(per_patient.sum() + log_prior), per_patient
+def by_lane(layout: Layout) -> Traced:
+    """Program: log likelihood of each lane's data (nats), [lane], and its gradient in theta, [param, lane]."""
 
-    return compiled(jax.value_and_grad(negative_log_joint, has_aux=True))
+    def scores(theta: Array, switches: Array, grid: Grid) -> tuple[Array, Array]:
+        def summed(thetas: Array) -> tuple[Array, Array]:
+            per_lane = log_likelihood(params_by_lane(thetas, layout, switches), grid, layout.form)
+            return per_lane.sum(), per_lane
+
+        every = jnp.broadcast_to(theta[:, None], (theta.size, grid.dt.shape[1]))
+        gradient, per_lane = jax.grad(summed, has_aux=True)(every)
+        return per_lane, gradient
+
+    return compiled(scores)
 
 
-def _fit_one(objective: Traced, grid: Grid, mechanism: int, start: np.ndarray) -> Fit:
-    switches = jnp.asarray(SWITCHES[mechanism])
+def _negative_log_joint(
+    layout: Layout, theta: np.ndarray, mechanism: int, grid: Grid
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Minus log p(data, theta), its gradient in theta, and the log likelihood of each lane."""
+    per_lane, scores = map(np.asarray, by_lane(layout)(jnp.asarray(theta), jnp.asarray(SWITCHES[mechanism]), grid))
+    log_prior = -0.5 * (theta @ theta) - 0.5 * theta.size * np.log(2 * np.pi)
+    return -(float(per_lane.sum()) + log_prior), theta - scores.sum(1), per_lane
 
+
+def _fit_one(layout: Layout, grid: Grid, mechanism: int, start: np.ndarray) -> Fit:
     def value_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        (value, _), gradient = objective(jnp.asarray(theta), switches, grid)
-        slope = np.asarray(gradient)
-        return (
-            (float(value), slope) if np.isfinite(value) and np.isfinite(slope).all() else (1e12, np.zeros_like(theta))
-        )
+        value, slope, _ = _negative_log_joint(layout, theta, mechanism, grid)
+        return (value, slope) if np.isfinite(value) and np.isfinite(slope).all() else (1e12, np.zeros_like(theta))
 
     found = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "maxcor": 30})
     mode, hessian, decrement = _newton(value_and_gradient, found.x)
-    (value, per_patient), _ = objective(jnp.asarray(mode), switches, grid)
+    value, _, per_patient = _negative_log_joint(layout, mode, mechanism, grid)
     curvature = np.linalg.eigvalsh(hessian)
     converged = bool(decrement < _CONVERGED and curvature[0] > 0)
     hessian = hessian if curvature[0] > 0 else hessian + (1e-3 - curvature[0]) * np.eye(mode.size)
     log_det = np.linalg.slogdet(hessian)[1]
-    log_evidence = -float(value) + 0.5 * mode.size * np.log(2 * np.pi) - 0.5 * log_det
+    log_evidence = -value + 0.5 * mode.size * np.log(2 * np.pi) - 0.5 * log_det
     return Fit(
         mechanism=MECHANISMS[mechanism],
         mode=mode,
         cov=np.linalg.inv(hessian),
         log_evidence=log_evidence,
-        patient_log_lik=np.asarray(per_patient),
+        patient_log_lik=per_patient,
         converged=converged,
         message=_message(decrement, curvature[0], converged=converged),
     )

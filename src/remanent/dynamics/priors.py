@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import yaml
@@ -159,6 +160,11 @@ def to_params(theta: Theta, layout: Layout, switches: Float[Array, " 2"]) -> Par
         l_w=jnp.asarray(loads[:, 3]),
         **per,
     )
+
+
+def params_by_lane(thetas: Float[Array, "param lane"], layout: Layout, switches: Float[Array, " 2"]) -> Params:
+    """The same where every lane has a theta of its own: each parameter with a further last axis."""
+    return jax.vmap(lambda theta: to_params(theta, layout, switches), in_axes=1, out_axes=-1)(thetas)
 
 
 def _multiples(x: Array, layout: Layout, kind: str, weight: tuple[float, ...]) -> Array:

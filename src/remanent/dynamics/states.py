@@ -82,9 +82,9 @@ def _averaged(layout: Layout) -> Callable[..., Any]:
             x = smooth(to_params(t, layout, switches), grid, layout.form)
             return jax.tree.map(jnp.add, total, (x, one(x))), None
 
-        zero = jax.tree.map(
-            lambda _: jnp.zeros_like(grid.dt), (Smoothed(*Smoothed._fields), Smoothed(*Smoothed._fields))
-        )
+        steps, slots = jnp.zeros_like(grid.dt), jnp.zeros_like(grid.value)
+        none = Smoothed(*(slots if name.startswith("fitted") else steps for name in Smoothed._fields))
+        zero = (none, none)
         total, _ = jax.lax.scan(add, zero, theta)
         return jax.tree.map(lambda v: v / theta.shape[0], total)
 

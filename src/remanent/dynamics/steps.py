@@ -6,10 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from remanent.dynamics.model import SENSITIVE, AnyArray, Params, transition
+from remanent.dynamics.model import SENSITIVE, AnyArray, Lanes, Params, transition
 
 Lane = Float[AnyArray, " patient"]
 Steps = Float[AnyArray, "step patient"]
+Slots = Float[AnyArray, "slot step patient"]
+Read = Float[AnyArray, "step slot patient"]
+PER_SLOT = ("observed", "indicator", "value", "se2")
 
 
 class Grid(NamedTuple):
@@ -37,8 +40,9 @@ class Grid(NamedTuple):
         Share of that weight that lies in each later period of the hazard of relapse, [later period, step, patient].
     relapse, dropout
         1 where relapse, or dropout, occurs at the step's end.
-    observed
-        1 where `value` is an observation of `indicator` with sampling variance `se2` (standardised units).
+    observed, indicator, value, se2
+        What is read at the step's end, [slot, step, patient]: 1 where `value` is an observation of `indicator` with sampling variance `se2` (standardised
+        units). Where there are as many slots as indicators, slot j reads indicator j.
     tether, risk
         Covariates of the level of structure, [covariate, patient], and of the hazard of relapse, [risk, patient].
     reserve
@@ -56,10 +60,10 @@ class Grid(NamedTuple):
     period: Float[AnyArray, "later step patient"]
     relapse: Steps
     dropout: Steps
-    observed: Steps
-    indicator: Int[AnyArray, "step patient"]
-    value: Steps
-    se2: Steps
+    observed: Slots
+    indicator: Int[AnyArray, "slot step patient"]
+    value: Slots
+    se2: Slots
     tether: Float[AnyArray, "covariate patient"]
     risk: Float[AnyArray, "risk patient"]
     reserve: Lane
@@ -67,7 +71,7 @@ class Grid(NamedTuple):
 
 def unobserved(grid: Grid) -> Grid:
     """The same design, nothing of the patient having been seen: neither measures nor events."""
-    return without_events(grid._replace(observed=np.zeros_like(grid.dt)))
+    return without_events(grid._replace(observed=np.zeros_like(grid.observed)))
 
 
 def without_events(grid: Grid) -> Grid:
@@ -93,6 +97,8 @@ class Steered(NamedTuple):
         What e and w gain.
     log_hazard
         Log hazard of relapse at f = 0.
+    mu, l_f, l_s, l_e, l_w, noise
+        Of the indicator that each slot reads, [step, slot, patient]: its mean, its loadings, the variance of its error.
     """
 
     law: tuple[Steps, ...]
@@ -110,40 +116,73 @@ class Steered(NamedTuple):
     at_risk: Steps
     relapse: Steps
     dropout: Steps
-    observed: Steps
-    indicator: Int[AnyArray, "step patient"]
-    value: Steps
-    se2: Steps
+    observed: Read
+    indicator: Int[AnyArray, "step slot patient"]
+    value: Read
+    mu: Read
+    l_f: Read
+    l_s: Read
+    l_e: Read
+    l_w: Read
+    noise: Read
 
 
 def steered(params: Params, grid: Grid) -> Steered:
-    """Everything the scan needs per step; the transitions of all steps are computed at once, outside it."""
-    kappa = params.c + params.a * _weighted(params.alpha, grid.dose)
+    """Everything the scan needs per step; the transitions of all steps are computed at once, outside it.
+
+    Every parameter may have a further last axis `patient`.
+    """
+    k_f, r, c, a, h0 = (_row(v) for v in (params.k_f, params.r, params.c, params.a, params.h0))
+    kappa = c + a * _weighted(params.alpha, grid.dose)
     strain = _weighted(params.b[:SENSITIVE], grid.stress[:SENSITIVE])
     later = 1.0 + _weighted(params.period - 1.0, grid.period)
     return Steered(
-        law=tuple(transition(params.k_f, kappa, params.r, (params.sig_f, params.sig_s), grid.dt)),
+        law=tuple(transition(k_f, kappa, r, (_row(params.sig_f), _row(params.sig_s)), grid.dt)),
         kappa=kappa,
-        drug=params.k_f * _weighted(params.rho, grid.dose - grid.held[:, None]),
-        strain=params.k_f * strain,
+        drug=k_f * _weighted(params.rho, grid.dose - grid.held[:, None]),
+        strain=k_f * strain,
         ect_f=_weighted(params.ect_f, grid.ect),
         ect_s=_weighted(params.ect_s, grid.ect),
         ect_e=_weighted(params.ect_e, grid.ect),
-        push_f=-params.k_f * _weighted(params.b[SENSITIVE:], grid.stress[SENSITIVE:]),
-        push_s=jnp.broadcast_to(params.r * tethered(params, grid.tether)[None], grid.dt.shape),
-        log_hazard=jnp.log(params.h0) + log_relative_hazard(params, grid.risk)[None] + jnp.log(later),
-        **{k: getattr(grid, k) for k in Steered._fields if k in Grid._fields},
+        push_f=-k_f * _weighted(params.b[SENSITIVE:], grid.stress[SENSITIVE:]),
+        push_s=jnp.broadcast_to(r * tethered(params, grid.tether)[None], grid.dt.shape),
+        log_hazard=jnp.log(h0) + log_relative_hazard(params, grid.risk)[None] + jnp.log(later),
+        **{k: getattr(grid, k) for k in Steered._fields if k in Grid._fields and k not in PER_SLOT},
+        **{k: jnp.swapaxes(getattr(grid, k), 0, 1) for k in PER_SLOT if k != "se2"},
+        **{k: _by_slot(getattr(params, k), grid) for k in ("mu", "l_f", "l_s", "l_e", "l_w")},
+        noise=_by_slot(params.sigma, grid) ** 2 + jnp.swapaxes(grid.se2, 0, 1),
     )
+
+
+def _row(v: Lanes) -> Float[AnyArray, "1 lane"]:
+    return jnp.reshape(v, (1, -1))
+
+
+def _by_slot(by_indicator: Float[AnyArray, "indicator ..."], grid: Grid) -> Read:
+    """What is known per indicator, for the indicator that each slot reads."""
+    count, (slots, steps, patients) = by_indicator.shape[0], grid.value.shape
+    each = _columns(by_indicator)
+    if slots == count:
+        return jnp.broadcast_to(each[None], (steps, slots, patients))
+    indicator = jnp.swapaxes(grid.indicator, 0, 1)
+    out = jnp.zeros(indicator.shape)
+    for j in range(count):
+        out = jnp.where(indicator == j, each[j][None, None], out)
+    return out
 
 
 def tethered(params: Params, tether: Float[AnyArray, "covariate patient"]) -> Lane:
     """Level to which structure is pulled back."""
-    return (params.set_point[:, None] * tether).sum(0)
+    return (_columns(params.set_point) * tether).sum(0)
 
 
 def log_relative_hazard(params: Params, risk: Float[AnyArray, "risk patient"]) -> Lane:
     """Log of each patient's hazard of relapse over that of a patient at the centre of every covariate."""
-    return (params.eta_x[:, None] * risk).sum(0)
+    return (_columns(params.eta_x) * risk).sum(0)
+
+
+def _columns(v: Float[AnyArray, "covariate ..."]) -> Float[AnyArray, "covariate lane"]:
+    return v if v.ndim == 2 else v[:, None]
 
 
 def sensitivity(params: Params, reserve: Lane) -> Lane:
@@ -151,6 +190,6 @@ def sensitivity(params: Params, reserve: Lane) -> Lane:
     return jnp.exp(-params.lam * reserve)
 
 
-def _weighted(weight: Float[AnyArray, " weight"], parts: Float[AnyArray, "part step patient"]) -> Steps:
+def _weighted(weight: Float[AnyArray, "weight ..."], parts: Float[AnyArray, "part step patient"]) -> Steps:
     """Sum over parts; a single weight stands for all."""
-    return (weight[:, None, None] * parts).sum(0)
+    return (_columns(weight)[:, None] * parts).sum(0)

@@ -16,10 +16,10 @@ taken at the middle of the interval. The drift so found may be singular or unsta
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
+from remanent.dynamics.gaussian import Move
 from remanent.dynamics.model import Params, Transition, transition_any
-from remanent.dynamics.recursion import MOVING, F, Form, Moments, S, inputs, moved, started
+from remanent.dynamics.recursion import MOVING, Form, Moments, inputs, moved, started
 from remanent.dynamics.steps import Grid, Lane, Steered, steered, tethered
 
 THETA = 6
@@ -59,7 +59,7 @@ def transition_about(
 def start(params: Params, grid: Grid) -> Moments:
     """As in the linear form, with the tipping point."""
     mean = params.theta - tethered(params, grid.tether)
-    return started(params, grid, mean[None], params.sd_theta[None])
+    return started(params, grid, mean[None], (params.sd_theta,))
 
 
 def steer(params: Params, grid: Grid) -> Steered:
@@ -67,30 +67,28 @@ def steer(params: Params, grid: Grid) -> Steered:
     return steered(params, grid)._replace(law=())
 
 
-def predict(params: Params, moments: Moments, step: Steered) -> tuple[Moments, Float[Array, "2 7 patient"]]:
-    """Move the law by a transition linearised at the middle of the step."""
+def move(params: Params, moments: Moments, step: Steered) -> Move:
+    """The transition linearised at the middle of the step."""
     b, m, theta = _middle(params, moments, step)
     shape = step.dt.shape
     k_f, r, sig_f, sig_s = (jnp.broadcast_to(v, shape) for v in (params.k_f, params.r, params.sig_f, params.sig_s))
     law, level, by_theta = transition_about((k_f, r, (sig_f, sig_s)), step.kappa, (b, m, theta), step.dt)
     push = law.gf * step.push_f + law.hf * level, law.gs * step.push_f + law.hs * level
-    theta_column = jnp.stack([law.hf * by_theta, law.hs * by_theta])
-    u = jnp.concatenate([inputs(law, step), theta_column[:, None]], 1)
-    return moved(params, moments, step, (law, u, jnp.stack(push)))
+    u_f, u_s = inputs(law, step)
+    return moved(law, ((*u_f, law.hf * by_theta), (*u_s, law.hs * by_theta)), push)
 
 
 def _middle(params: Params, moments: Moments, step: Steered) -> tuple[Bend, Lane, Lane]:
     """The bend half-way: mean, variance and covariance of s carried there by one Euler step of their equations."""
-    m, theta = moments.mean[S], moments.mean[THETA]
-    var, cov = moments.xx[S, S], moments.xz[S, _THETA_EFFECT]
+    x = moments.law
+    m, theta = x.mean.s, x.mean.z[_THETA_EFFECT]
+    var, cov = x.ss, x.sz[_THETA_EFFECT]
     now = bend(_held(m), var, theta, cov)
     half, r, kappa = step.dt / 2, params.r, step.kappa
     decay = kappa + r * now.by_s
-    m_then = m + half * (kappa * (moments.mean[F] - m) - r * now.level)
-    slope = 2 * (kappa * moments.xx[F, S] - decay * var - r * now.by_theta * cov) + params.sig_s**2
-    cov_slope = (
-        kappa * moments.xz[F, _THETA_EFFECT] - decay * cov - r * now.by_theta * moments.zz[_THETA_EFFECT, _THETA_EFFECT]
-    )
+    m_then = m + half * (kappa * (x.mean.f - m) - r * now.level)
+    slope = 2 * (kappa * x.fs - decay * var - r * now.by_theta * cov) + params.sig_s**2
+    cov_slope = kappa * x.fz[_THETA_EFFECT] - decay * cov - r * now.by_theta * x.zz[_THETA_EFFECT, _THETA_EFFECT]
     m_then, var_then = _held(m_then), jnp.maximum(var + half * slope, var / 2)
     return bend(m_then, var_then, theta, cov + half * cov_slope), m_then, theta
 
@@ -99,4 +97,4 @@ def _held(m: Lane) -> Lane:
     return jnp.clip(m, -_WIDEST, _WIDEST)
 
 
-TWO_BASIN = Form(start, steer, predict)
+TWO_BASIN = Form(start, steer, move)

@@ -86,7 +86,7 @@ def _without_each(timeline: TimeLine) -> list[tuple[str, Grid, np.ndarray, np.nd
     for name, mine in (("scans", ~indicators.is_symptom & ~ema), ("momentary ratings", ema)):
         seen = (grid.observed > 0) & mine[grid.indicator]
         hidden = grid._replace(observed=np.where(seen, 0.0, grid.observed))
-        out.append((name, hidden, timeline.stress_today, seen.any(0)[:lanes]))
+        out.append((name, hidden, timeline.stress_today, seen.any((0, 1))[:lanes]))
     for name, row in (("CRP", 0), ("sleep", 1)):
         kept = np.ones((len(STRESSORS), 1))
         kept[row] = 0.0

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -197,8 +196,8 @@ def _cohort(results: Results, rng: np.random.Generator) -> _Virtual:
     which = tuple(thetas)
     truth = int(rng.choice(len(which), p=weight[0, which] / weight[0, which].sum()))
     m, theta = which[truth], thetas[which[truth]][-1]
-    key, given = jax.random.key(int(rng.integers(2**31))), Grid(*map(jnp.asarray, line.grid))
-    value = np.asarray(_replica(layout)(key, jnp.asarray(theta), jnp.asarray(SWITCHES[m]), given))
+    noise, given = jnp.asarray(rng.standard_normal(line.grid.value.shape)), Grid(*map(jnp.asarray, line.grid))
+    value = np.asarray(_replica(layout)(noise, jnp.asarray(theta), jnp.asarray(SWITCHES[m]), given))
     quiet = np.zeros_like(line.grid.dt)
     seen = line.grid._replace(value=value, relapse=quiet, dropout=quiet)
     today = ensemble_at(posterior, thetas, seen, weight, rng)
@@ -209,7 +208,9 @@ def _cohort(results: Results, rng: np.random.Generator) -> _Virtual:
 def _replica(layout: Layout) -> Callable[..., Any]:
     """Program: observations of the same design from the model's own law."""
     return compiled(
-        lambda key, theta, switches, grid: replicate(key, to_params(theta, layout, switches), grid, layout.form).value
+        lambda noise, theta, switches, grid: (
+            replicate(noise, to_params(theta, layout, switches), grid, layout.form).value
+        )
     )
 
 

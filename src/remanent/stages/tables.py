@@ -62,7 +62,7 @@ def report_rows(results: Results, lane: int) -> np.ndarray:
     grid, n = results.timeline.grid, results.timeline.steps[lane]
     day = grid.day[:n, lane]
     last_of_day = np.append(np.diff(day) > 0, True)
-    seen = np.isin(day, day[grid.observed[:n, lane] > 0])
+    seen = np.isin(day, day[(grid.observed[:, :n, lane] > 0).any(0)])
     weekly = np.abs((day - day[0] + 3.5) % 7 - 3.5) < 1e-5
     return np.flatnonzero(last_of_day & (seen | weekly | (day == day[-1])))
 

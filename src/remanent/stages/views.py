@@ -136,7 +136,7 @@ def _form_words(results: Results) -> str:
 
 def _states(results: Results, lane: int) -> show.States:
     rows, x = report_rows(results, lane), results.states.smoothed
-    seen = int((results.timeline.grid.observed[:, lane] > 0).sum())
+    seen = int((results.timeline.grid.observed[..., lane] > 0).sum())
     population = results.reference or "the cohort's fit"
     words = (
         f"{seen} observations of this patient and on {population}. "
@@ -159,12 +159,12 @@ def _indicators(results: Results, lane: int) -> tuple[show.Indicator, ...]:
     i = int(results.timeline.lanes[lane])
     out = []
     for j in np.flatnonzero(~scale.is_symptom):
-        steps = np.flatnonzero((grid.observed[:, lane] > 0) & (grid.indicator[:, lane] == j))
+        steps, slots = np.nonzero(((grid.observed[..., lane] > 0) & (grid.indicator[..., lane] == j)).T)
         if not steps.size:
             continue
         fitted, fitted_sd = (
-            results.states.smoothed.fitted_mean[steps, lane],
-            results.states.smoothed.fitted_sd[steps, lane],
+            results.states.smoothed.fitted_mean[slots, steps, lane],
+            results.states.smoothed.fitted_sd[slots, steps, lane],
         )
         described = describe(scale.names[j])
         records = panel.features if scale.names[j] in panel.features.names else panel.ema_means
