@@ -154,7 +154,7 @@ def analyse(
     log("compare", **{m: round(float(p), 4) for m, p in zip(MECHANISMS, comparison.cohort, strict=True)})
     after, before = ensembles(timeline, posterior, comparison.evidence_weight, seed)
     outcome = forecast(panel, timeline, after, before)
-    outcome = _all_shown(outcome) if few else outcome
+    outcome = _of_reference(outcome, timeline.grid) if few else outcome
     lacks = _lacks(panel, comparison)
     table, standing = thresholds or shipped_thresholds(), standing or Standing()
     people = [panel.patients[i] for i in timeline.lanes]
@@ -207,10 +207,10 @@ def _population(timeline: TimeLine, known: Posterior | None, *, few: bool) -> Po
     return reference_on(wanted, timeline.grid) if few else fit(wanted, timeline.grid)
 
 
-def _all_shown(outcome: Outcome) -> Outcome:
-    """Every forecast of a patient under the reference prior is shown, and labelled as such."""
-    every = {name: np.ones_like(one) for name, one in outcome.informed.items()}
-    return replace(outcome, informed=every, remanence_informed=np.ones_like(outcome.remanence_informed))
+def _of_reference(outcome: Outcome, grid: Grid) -> Outcome:
+    """Under the reference prior, which is of people after ECT, every forecast of a patient who had ECT is shown, and labelled; nobody else's is."""
+    treated = np.asarray(grid.ect).max((0, 1), initial=0.0)[: outcome.remanence_informed.size] > 0
+    return replace(outcome, informed=dict.fromkeys(outcome.informed, treated), remanence_informed=treated)
 
 
 def _better_form(design: Design, linear: Posterior, grid: Grid) -> tuple[Design, Posterior, Mapping[str, float]]:
