@@ -20,6 +20,7 @@ from remanent.trial.world import GAP_DAYS, SESSIONS
 DRUG = "sertraline"  # one at its usual full dose: exposure 1, as in the virtual patients
 DRAWS = 40
 HOLD_DAYS = 182.0
+LEAST_LANES = 32
 
 
 @dataclass(frozen=True)
@@ -83,18 +84,28 @@ def holds(
 ) -> dict[float, np.ndarray]:
     """Lower end of the 90 % interval of hold of every patient at each decision day, [lane]; 0 for those who have relapsed by then."""
     design, posterior = known
+    edges = EDGES_DAYS[EDGES_DAYS <= HOLD_DAYS]
     found = {}
     for day in days:
-        lanes = np.flatnonzero(records.relapse_day > day)
+        at_risk = np.flatnonzero(records.relapse_day > day)
         lower = np.zeros(len(records.relapse_day))
-        if lanes.size:
+        if at_risk.size:
+            lanes = _in_bucket(at_risk, len(lower))
             panel = panel_of(records, day, lanes)
             timeline = build_timeline(panel, design)
             weights = np.repeat(weight[None], len(lanes), 0)
             ensemble = posterior_ensemble(posterior, timeline.grid, weights, DRAWS, np.random.default_rng(seed))
-            given = [medication_of(panel, i) for i in range(len(lanes))]
-            dose = planned_exposure(STANDARD_PLANS["stop"], given, timeline.today, EDGES_DAYS)
-            relapse = relapse_probability(ensemble, kept(ensemble, look_ahead(timeline, dose, EDGES_DAYS)))
-            lower[lanes] = 1 - relapse.upper[int(np.searchsorted(EDGES_DAYS[1:], HOLD_DAYS))]
+            alike = planned_exposure(STANDARD_PLANS["stop"], [medication_of(panel, 0)], timeline.today[:1], edges)
+            dose = np.repeat(alike, len(lanes), axis=-1)
+            relapse = relapse_probability(ensemble, kept(ensemble, look_ahead(timeline, dose, edges)))
+            lower[at_risk] = 1 - relapse.upper[-1, : at_risk.size]
         found[day] = lower
     return found
+
+
+def _in_bucket(lanes: np.ndarray, everybody: int) -> np.ndarray:
+    """Those lanes, the first again up to everybody, half, a quarter of them and so on: few sizes, so that decision days and replicates share programs."""
+    size = everybody
+    while size > lanes.size and -(-size // 2) >= max(lanes.size, LEAST_LANES):
+        size = -(-size // 2)
+    return np.concatenate([lanes, np.repeat(lanes[:1], max(size - lanes.size, 0))])
