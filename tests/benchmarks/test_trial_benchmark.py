@@ -7,7 +7,9 @@ import pytest
 from remanent.stages.trial import run_trial
 from remanent.trial.design import read_trial
 
-pytestmark = pytest.mark.benchmark(group="virtual trial: 1,000 patients x 6 policies x 2 years, 2 replicates on 2 workers")
+pytestmark = pytest.mark.benchmark(
+    group="virtual trial: 1,000 patients x 6 policies x 2 years, 2 replicates on 2 workers"
+)
 SPEC = "replicates: 2\ncontrast: null\n"
 
 
