@@ -277,3 +277,76 @@ def test_the_small_chart_puts_probabilities_where_they_belong():
     assert "a &lt;b&gt;" in drawn
     assert "title &amp; more" in drawn
     assert "style=" not in drawn
+
+
+def _ratings(record, who):
+    return {held.values["day"]: held for held in record.held(who) if held.table == "symptoms"}
+
+
+def _withdrawal(record, who, row, /, **changes: str) -> dict[str, str]:
+    sent = {"table": row.table, "row": str(row.row_id), "version": version(record.held(who)), "reason": "typed twice"}
+    return sent | changes
+
+
+def test_an_entered_row_is_withdrawn_with_a_reason_and_stays_in_the_history(own):
+    client, record, gate = own
+    who, headers = people(gate)[0], csrf(client)
+    before = _ratings(record, who)
+    assert client.post(f"/patients/{who}/enter", data=fields(record, who), headers=headers).status_code == 200
+    row = _ratings(record, who)[91.0]
+    page = client.get(f"/patients/{who}/enter", params={"row": row.row_id, "withdraw": "true"}).text
+    assert 'action="/patients/sub-01/withdraw"' in page
+    for changes, status in (
+        ({"reason": ""}, 422),
+        ({"version": "0"}, 409),
+        ({"row": ""}, 422),
+        ({"table": "pet"}, 404),
+    ):
+        answer = client.post(
+            f"/patients/{who}/withdraw", data=_withdrawal(record, who, row, **changes), headers=headers
+        )
+        assert answer.status_code == status, changes
+    assert client.post(f"/patients/{who}/withdraw", data=_withdrawal(record, who, row)).status_code == 403
+    answer = client.post(f"/patients/{who}/withdraw", data=_withdrawal(record, who, row), headers=headers)
+    assert answer.status_code == 200
+    assert "Withdrawn" in answer.text
+    after = _ratings(record, who)
+    assert {day: held.row_hash for day, held in after.items()} == {day: held.row_hash for day, held in before.items()}
+    assert "Typed twice" in client.get(f"/patients/{who}/enter").text
+    assert [one.detail["reason"] for one in record.last_audit(5, action="enter")] == ["typed twice", "visit five"]
+    assert record.verify() == []
+
+
+def test_withdrawing_a_correction_brings_back_the_files_row(own):
+    client, record, gate = own
+    who, headers = people(gate)[0], csrf(client)
+    file = _ratings(record, who)[28.0]
+    refused = client.post(f"/patients/{who}/withdraw", data=_withdrawal(record, who, file), headers=headers)
+    assert refused.status_code == 422
+    assert "stands in a file of the study" in refused.text
+    for value in ("11", "12"):  # corrected, and the correction corrected
+        row = _ratings(record, who)[28.0]
+        sent = fields(record, who, cell_day="28", cell_value=value) | {"row": str(row.row_id)}
+        assert client.post(f"/patients/{who}/enter", data=sent, headers=headers).status_code == 200
+    row = _ratings(record, who)[28.0]
+    assert (row.entered, row.values["value"]) == (True, 12.0)
+    answer = client.post(f"/patients/{who}/withdraw", data=_withdrawal(record, who, row), headers=headers)
+    assert "counts again" in answer.text
+    back = _ratings(record, who)[28.0]
+    assert (back.row_hash, back.file, back.line) == (file.row_hash, file.file, file.line)
+    assert record.verify() == []
+
+
+def test_after_a_withdrawal_the_study_is_read_as_if_nothing_had_been_entered(own, tmp_path):
+    from remanent.stages.measure import read
+
+    client, record, gate = own
+    who, headers = people(gate)[0], csrf(client)
+    row = _ratings(record, who)[28.0]
+    sent = fields(record, who, cell_day="28", cell_value="11") | {"row": str(row.row_id)}
+    assert client.post(f"/patients/{who}/enter", data=sent, headers=headers).status_code == 200
+    entered = _ratings(record, who)[28.0]
+    client.post(f"/patients/{who}/withdraw", data=_withdrawal(record, who, entered), headers=headers)
+    seen = version(record.held(who))
+    record.ingest(read(tmp_path / "study"))
+    assert version(record.held(who)) == seen

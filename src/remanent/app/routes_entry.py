@@ -1,4 +1,4 @@
-"""A new row of a patient, or a correction of one: checked as a study's file is, with a reason, and never over another's change unseen."""
+"""A row entered, corrected or withdrawn: checked as a study's file is, with a reason, and never over another's change unseen."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -34,8 +34,10 @@ Number = Annotated[int | None, Query(ge=1, le=2**53)]
 
 
 @router.get("/patients/{participant_id}/enter")
-def form(request: Request, participant_id: str, table: str = "symptoms", row: Number = None) -> HTMLResponse:
-    """The form for one kind of row, empty or with the row to be corrected."""
+def form(
+    request: Request, participant_id: str, table: str = "symptoms", row: Number = None, withdraw: bool = False
+) -> HTMLResponse:
+    """The form for one kind of row, empty, with the row to be corrected, or for a row to be withdrawn."""
     desk = desk_of(request)
     user = desk.user(request, "analyst")
     person = desk.person(user, participant_id)
@@ -43,6 +45,10 @@ def form(request: Request, participant_id: str, table: str = "symptoms", row: Nu
     chosen = _row(rows, table, row)
     cells = {} if chosen is None else _cells(chosen)
     desk.audit(user, "view", participant_id, page="enter")
+    if withdraw and chosen is not None:
+        return _form(
+            request, person, rows, {"table": table, "cells": {}, "correcting": None, "leaving": _entered(chosen)}
+        )
     return _form(request, person, rows, {"table": table, "cells": cells, "correcting": chosen})
 
 
@@ -85,8 +91,64 @@ def _store(request: Request, participant_id: str, fields: Mapping[str, str]) -> 
         return _form(request, person, theirs, again | {"conflict": both}, status=409)
     notes = [problem.problem for problem in checked.problems if problem.action == "used"]
     updated = desk.bench.take_in(participant_id)
-    parts = {"person": person, "notes": notes, "updated": updated, "stopped": checked.closes}
+    parts = {
+        "person": person,
+        "notes": notes,
+        "updated": updated,
+        "stopped": checked.closes,
+        "withdrawn": False,
+        "back": (),
+    }
     return desk.page(request, "part_stored.html", parts)
+
+
+_WITHDRAWAL = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("table", "version", "row", "reason")},
+}
+_WITHDRAWAL_FORM = {"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": _WITHDRAWAL}}}}
+
+
+@router.post("/patients/{participant_id}/withdraw", openapi_extra=_WITHDRAWAL_FORM)
+async def withdraw(request: Request, participant_id: str) -> HTMLResponse:
+    """Take back a row that was entered, with a reason; compute anew."""
+    fields = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+    return await run_in_threadpool(_withdraw, request, participant_id, fields)
+
+
+def _withdraw(request: Request, participant_id: str, fields: Mapping[str, str]) -> HTMLResponse:
+    desk = desk_of(request)
+    user = desk.user(request, "analyst")
+    person = desk.person(user, participant_id)
+    table, reason, seen = (fields.get(name, "") for name in ("table", "reason", "version"))
+    rows, row = desk.record.held(participant_id), _whole(fields.get("row", ""))
+    chosen = _row(rows, _known(table), row)
+    if chosen is None:
+        raise HTTPException(422, "No row is named.")
+    again: dict[str, Any] = {"table": table, "cells": {}, "correcting": None, "leaving": _entered(chosen)}
+    if said := _reason_problem(reason):
+        return _form(request, person, rows, again | {"said": said, "reason": reason}, status=422)
+    entry = Entry(participant_id, [], {table: [chosen.row_id]}, " ".join(reason.split()))
+    try:
+        desk.record.by(f"app:{user.name}").enter(entry, seen)
+    except ConflictError:
+        theirs = desk.record.held(participant_id)
+        both = {"mine": None, "theirs": theirs, "now": version(theirs)}
+        return _form(request, person, theirs, again | {"conflict": both, "reason": reason}, status=409)
+    updated = desk.bench.take_in(participant_id)
+    before = {(one.table, one.row_id) for one in rows}
+    back = [one for one in desk.record.held(participant_id) if (one.table, one.row_id) not in before]
+    parts = {"person": person, "notes": [], "updated": updated, "stopped": (), "withdrawn": True, "back": back}
+    return desk.page(request, "part_stored.html", parts)
+
+
+def _entered(row: Held) -> Held:
+    """A row that may be withdrawn; 422 for others."""
+    if not row.entered:
+        raise HTTPException(
+            422, "This row stands in a file of the study: it can be corrected here, and withdrawn there."
+        )
+    return row
 
 
 def _form(
@@ -104,6 +166,7 @@ def _form(
         "history": desk.record.audit_of(person.row.participant_id, "enter"),
         "said": (),
         "conflict": None,
+        "leaving": None,
         "reason": "",
         "cell": _cell,
         **own,
@@ -167,7 +230,7 @@ def _reason_problem(reason: str) -> list[tuple[str, str]]:
         return [
             (
                 "reason",
-                f"Say in {LEAST_REASON} to {MOST_REASON} characters why this is entered or corrected; it is kept with the change.",
+                f"Say in {LEAST_REASON} to {MOST_REASON} characters why; it is kept with the change.",
             )
         ]
     return []

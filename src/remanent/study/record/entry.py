@@ -51,7 +51,10 @@ class Held:
 
 @dataclass(frozen=True)
 class Entry:
-    """What a person wants to change: rows to add (checked, one table each) and rows to close, by `Held.row_id`."""
+    """What a person wants to change: rows to add (checked, one table each) and rows to close, by `Held.row_id`.
+
+    Where nothing of a table is added, its closed rows are withdrawn, and the file's rows that they stood for come back.
+    """
 
     participant_id: str
     added: Sequence[Table]
@@ -104,7 +107,9 @@ def enter(connection: Connection, chain: Chain, entry: Entry, seen: str) -> int:
     for added in entry.added:
         _extend(connection, chain, added, closing.get(added.spec.name, []))
     for name in sorted(closing.keys() - {added.spec.name for added in entry.added}):
+        stood_for = _replaced_by(connection, name, [row.row_id for row in closing[name]])
         _extend(connection, chain, Table(SPECS[name], *_empty(name)), closing[name])
+        _bring_back(connection, chain, name, stood_for - _replaced_by(connection, name))
     detail: dict[str, str | int] = {
         "reason": entry.reason,
         "tables": " ".join(sorted({added.spec.name for added in entry.added} | closing.keys())),
@@ -124,6 +129,20 @@ def _close(connection: Connection, chain: Chain, name: str, path: str, gone: Seq
     kept = _current(connection, name, path, without=frozenset(row.row_id for row in gone))
     sha256 = connection.scalar(select(FILE.c.sha256).where(FILE.c.table_name == name, FILE.c.path == path))
     merge(connection, chain, Source(name, path, sha256), encode(kept))
+
+
+def _bring_back(connection: Connection, chain: Chain, name: str, hashes: set[str]) -> None:
+    """Open again, each in its own file, the rows of files that nothing stands for any more."""
+    table, spec = ROWS[name], SPECS[name]
+    wanted = [*(table.c[column.name] for column in spec.columns), table.c.row_extra, FILE.c.path, table.c.row_line]
+    query = select(*wanted, table.c.row_hash).join(FILE, FILE.c.id == table.c.row_file)
+    mine = query.where(table.c.row_hash.in_([bytes.fromhex(one) for one in hashes]), FILE.c.table_name == name)
+    latest = {bytes(row.row_hash): row for row in connection.execute(mine.order_by(table.c.row_id))}
+    for path in sorted({row.path for row in latest.values()}):
+        *columns, file, line = zip(*(row[:-1] for row in latest.values() if row.path == path), strict=True)
+        both = merged(spec, [_current(connection, name, path), decode(spec, columns, file, line)])
+        sha256 = connection.scalar(select(FILE.c.sha256).where(FILE.c.table_name == name, FILE.c.path == path))
+        merge(connection, chain, Source(name, path, sha256), encode(both.select(np.argsort(both.row, kind="stable"))))
 
 
 def _extend(connection: Connection, chain: Chain, added: Table, closing: Sequence[Held]) -> None:
