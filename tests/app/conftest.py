@@ -9,6 +9,19 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "stages")]
 
+TRIAL = """
+patients: 60
+replicates: 3
+follow_up_days: 364
+policies:
+  - {name: never stop, stages: []}
+  - {name: stop at 3 months, stages: [{day: 84, weeks: 8}]}
+  - {name: by symptoms, stages: [{day: 84, wait: true, score_at_most: 7, visits: 2}]}
+compare: [never stop, stop at 3 months]
+contrast: null
+power: {patients_per_arm: [25, 50, 100, 200, 400], resamples: 100}
+"""
+
 
 @pytest.fixture(scope="session")
 def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,4 +43,6 @@ def small_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Path(shutil.copytree(there, folder / "out"))
     study = write_small(folder / "study")
     assert main(["run", str(study), str(folder / "out"), "--workers", "1"]) in {0, 3}
+    (folder / "trial.yaml").write_text(TRIAL)
+    assert main(["trial", str(folder / "trial.yaml"), str(folder / "out" / "trial"), "--workers", "1"]) == 0
     return folder / "out"

@@ -23,6 +23,7 @@ SHAPES: Mapping[str, str] = {
 POOR_SLEEP: Mapping[str, float] = {"sleep_hours_lost": 2.0, "days": 28.0}
 CRP_DOUBLED: Mapping[str, float] = {"crp_times": 2.0, "days": HORIZON_DAYS}
 ECT_EVERY_DAYS = 28.0
+MOST_DOSES = 60
 NAME = "asked"
 _ACTIONS = {plan.name: plan for plan in STANDARD}
 
@@ -71,7 +72,9 @@ def plan_of(asked: Asked, one: OnePatient) -> PlanSpec:
 
 def as_line(asked: Asked, one: OnePatient) -> str:
     """The plan as a file for `run --plans` has it."""
-    return yaml.safe_dump({NAME: _steps(asked, one)}, default_flow_style=None, sort_keys=False, width=1000).strip()
+    return (
+        f"{NAME}: {yaml.safe_dump(_steps(asked, one), default_flow_style=True, sort_keys=False, width=10_000).strip()}"
+    )
 
 
 def _steps(asked: Asked, one: OnePatient) -> list[dict[str, Any]]:
@@ -122,14 +125,16 @@ def short_words(plan: PlanSpec) -> str:
 
 
 def doses_of(one: OnePatient, plan: PlanSpec) -> str:
-    """The doses of the plan, step by step."""
+    """The doses of the plan, drug by drug and step by step."""
     day = float(one.results.timeline.today[0])
     made = plan.applied(one.given.doses, day)
-    ahead = [k for k in np.argsort(made.start_day, kind="stable") if made.stop_day[k] > day]
-    if not ahead:
+    steps: dict[str, list[str]] = {}
+    for k in np.argsort(made.start_day, kind="stable")[-MOST_DOSES:]:
+        if made.stop_day[k] > day:
+            when = "now" if made.start_day[k] <= day else f"from day {made.start_day[k] - day:.0f}"
+            steps.setdefault(made.drug[k], []).append(f"{made.dose_mg_day[k]:.3g} {when}")
+    if not steps:
         return "No drug is taken today."
-    steps = [
-        f"{made.drug[k]} {made.dose_mg_day[k]:.3g} mg/day {'now' if made.start_day[k] <= day else f'from day {made.start_day[k] - day:.0f}'}"
-        for k in ahead[:40]
-    ]
-    return f"Doses, days counted from today: {', '.join(steps)}."
+    return (
+        "Doses in mg/day, days from today: " + "; ".join(f"{drug} {', '.join(of)}" for drug, of in steps.items()) + "."
+    )

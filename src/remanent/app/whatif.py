@@ -7,13 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from remanent._errors import InputError, RemanentError
 from remanent.app.answer import Answer, Lane, answer_of, difference
 from remanent.app.asked import Asked, as_line, plan_of
 from remanent.app.shelf import Shelf
 from remanent.plan.decide import Thresholds, shipped_thresholds
 from remanent.plan.plans import TAPER
-from remanent.stages.live import Base, load_base, one_patient, read_again, view_of
+from remanent.report.views import PatientView
+from remanent.stages.live import Base, OnePatient, load_base, one_patient, read_again, view_of
 from remanent.study.store import Record
 
 MOST_LANES = 600
@@ -154,5 +157,14 @@ class Workbench:
             if participant_id not in self._lanes and self._base is not None:
                 known = participant_id in self._base.panel.patients
                 one = one_patient(self._base, participant_id) if known else None
+                if one is not None and not self.shelf.is_live(participant_id):
+                    one = _as_shown(one, self.shelf.results.patient(participant_id))
                 self._lanes[participant_id] = None if one is None else Lane(one)
             return self._lanes.get(participant_id)
+
+
+def _as_shown(one: OnePatient, view: PatientView) -> OnePatient:
+    """The same, informed where the patient's page is: the run told it from the whole cohort's draws, and two pages must not differ."""
+    shown, outcome = {plan.plan for plan in view.forecasts.plans}, one.results.outcome
+    informed = {name: np.array([name in shown]) for name in outcome.informed}
+    return replace(one, results=replace(one.results, outcome=replace(outcome, informed=informed)))
