@@ -224,4 +224,5 @@ def _curve_table(curve: CurveView) -> DataTable:
         (str(n), _range(m, low, high, 100, 0))
         for n, m, low, high in zip(curve.patients, curve.mean, curve.lower, curve.upper, strict=True)
     ]
-    return DataTable("Probability of an answer (90 % Monte Carlo interval)", (counted, "Probability (%)"), tuple(rows))
+    asked = "telling the policies apart" if curve.question == "policies" else "deciding between the mechanisms"
+    return DataTable(f"Probability of {asked} (90 % Monte Carlo interval)", (counted, "Probability (%)"), tuple(rows))
