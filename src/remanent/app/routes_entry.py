@@ -52,19 +52,30 @@ def form(
     return _form(request, person, rows, {"table": table, "cells": cells, "correcting": chosen})
 
 
-_BODY = {"type": "object", "properties": {}, "additionalProperties": {"type": "string"}}
-_BODY["properties"] = {
-    name: {"type": "string"}
-    for name in ("table", "version", "row", "reason", "cell_day", "cell_value", "cell_instrument")
-}
-_FORM = {"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": _BODY}}}}
+def _form_of(*names: str) -> dict[str, Any]:
+    """What the schema says of a form: texts by name, and others."""
+    body = {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in names},
+        "additionalProperties": {"type": "string"},
+    }
+    return {"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": body}}}}
 
 
-@router.post("/patients/{participant_id}/enter", openapi_extra=_FORM)
+async def _sent(request: Request) -> dict[str, str]:
+    """The fields of a form; files are left out."""
+    return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+
+
+_KEYS = ("table", "version", "row", "reason")
+
+
+@router.post(
+    "/patients/{participant_id}/enter", openapi_extra=_form_of(*_KEYS, "cell_day", "cell_value", "cell_instrument")
+)
 async def store(request: Request, participant_id: str) -> HTMLResponse:
     """Check, store with its reason, compute anew."""
-    fields = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
-    return await run_in_threadpool(_store, request, participant_id, fields)
+    return await run_in_threadpool(_store, request, participant_id, await _sent(request))
 
 
 def _store(request: Request, participant_id: str, fields: Mapping[str, str]) -> HTMLResponse:
@@ -102,18 +113,10 @@ def _store(request: Request, participant_id: str, fields: Mapping[str, str]) -> 
     return desk.page(request, "part_stored.html", parts)
 
 
-_WITHDRAWAL = {
-    "type": "object",
-    "properties": {name: {"type": "string"} for name in ("table", "version", "row", "reason")},
-}
-_WITHDRAWAL_FORM = {"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": _WITHDRAWAL}}}}
-
-
-@router.post("/patients/{participant_id}/withdraw", openapi_extra=_WITHDRAWAL_FORM)
+@router.post("/patients/{participant_id}/withdraw", openapi_extra=_form_of(*_KEYS))
 async def withdraw(request: Request, participant_id: str) -> HTMLResponse:
     """Take back a row that was entered, with a reason; compute anew."""
-    fields = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
-    return await run_in_threadpool(_withdraw, request, participant_id, fields)
+    return await run_in_threadpool(_withdraw, request, participant_id, await _sent(request))
 
 
 def _withdraw(request: Request, participant_id: str, fields: Mapping[str, str]) -> HTMLResponse:

@@ -254,9 +254,10 @@ def _expected_sd(layout: Layout, theta: np.ndarray, switches: np.ndarray, data: 
     One replicate of the cohort at a time: the program, and the shapes, are those of the fit.
     """
     information, lanes = np.eye(layout.size), data.dt.shape[1] // replicates
+    at, whole = (jnp.asarray(theta), jnp.asarray(switches)), Grid(*map(np.asarray, data))
     for k in range(replicates):
-        part = Grid(*(v[..., k * lanes : (k + 1) * lanes] for v in data))
-        scores = np.asarray(by_lane(layout)(jnp.asarray(theta), jnp.asarray(switches), part)[1])
+        part = Grid(*(jnp.asarray(v[..., k * lanes : (k + 1) * lanes]) for v in whole))
+        scores = np.asarray(by_lane(layout)(*at, part)[1])
         information += scores @ scores.T / replicates
     return np.sqrt(np.diag(np.linalg.inv(information)))
 

@@ -17,20 +17,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from remanent.dynamics.gaussian import (
-    Law,
-    Move,
-    Reading,
-    Updates,
-    Vector,
-    assimilate,
-    draw,
-    own_levels,
-    propagate,
-    updates,
-)
+from remanent.dynamics.assimilate import Reading, Updates, assimilate, draw, own_levels, updates, weights
+from remanent.dynamics.gaussian import Law, Vector
 from remanent.dynamics.hazard import hazards, tilted_moments
 from remanent.dynamics.model import AnyArray, Params, Transition
+from remanent.dynamics.propagate import Move, propagate
 from remanent.dynamics.steps import Grid, Lane, Slots, Steered, Steps, sensitivity, steered, without_events
 
 F, S, P_GAIN, G_F, G_S, Q = 0, 1, 2, 3, 4, 5
@@ -206,7 +197,7 @@ def started(params: Params, grid: Grid, more_mean: Float[Array, "more patient"],
     return Moments(law, none, none)
 
 
-def linear_move(params: Params, moments: Moments, step: Steered) -> Move:  # noqa: ARG001
+def linear_move(_params: Params, _moments: Moments, step: Steered) -> Move:
     """The step's own transition."""
     law = Transition(*step.law)
     push = law.gf * step.push_f + law.hf * step.push_s, law.gs * step.push_f + law.hs * step.push_s
@@ -274,7 +265,10 @@ def _reads(readings: tuple[Reading, ...], moments: Moments) -> Float[Array, "upd
     """H of every update: f, then each slot."""
     zero, effects = jnp.zeros_like(moments.trace), moments.law.fz
     first = jnp.concatenate([zero[None] + 1, zero[None], jnp.zeros_like(effects)])
-    each = [jnp.concatenate([r.f[None], r.s[None], jnp.broadcast_to(r.own, effects.shape)]) for r in readings]
+    each = [
+        jnp.concatenate([r.f[None], r.s[None], jnp.broadcast_to(weights(r.own, effects.shape[0]), effects.shape)])
+        for r in readings
+    ]
     return jnp.stack([first, *each])
 
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from remanent.dynamics.gaussian import Move
 from remanent.dynamics.model import Params, Transition, transition_any
+from remanent.dynamics.propagate import Move
 from remanent.dynamics.recursion import MOVING, Form, Moments, inputs, moved, started
 from remanent.dynamics.steps import Grid, Lane, Steered, steered, tethered
 

@@ -1,0 +1,306 @@
+"""Bayes' rule for what is seen at one step, with its gradient written out.
+
+One update by the hazards (of f alone), then the readings y_b = h_b·x + error, one after the other, each
+
+    c = P h,  s = h·c + noise,  e = y - h·m,  kappa = seen / s:   m += c kappa e,  P -= kappa c c'.
+
+None needs P as the one before left it, c_b = P_0 h_b - sum_{a<b} kappa_a (h_b·c_a) c_a, so P is read and written once. Backwards, L being the gradient in
+the covariance after the step, l that in the mean and q = L c,
+
+    c* = -2 kappa q + kappa e l + s* h,   L <- L + (c* h' + h c*') / 2,   l <- l - e* h.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from remanent.dynamics.gaussian import Lane, Law, Vector, dot, inner, island, plus, scaled, total
+from remanent.dynamics.model import AnyArray
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class At:
+    """A place among the effects that is the same for every patient, and known when the program is compiled; None: nowhere."""
+
+    index: int | None
+
+
+Weights = Float[AnyArray, "effect patient"] | At
+
+
+class Reading(NamedTuple):
+    """One thing read: y = f_weight f + s_weight s + own·z + error.
+
+    Attributes
+    ----------
+    f, s
+        Loadings.
+    own
+        Where the indicator's own level stands among the effects: its place, or a weight for each effect, 1 there and 0 elsewhere. Not differentiated.
+    noise
+        Variance of the error.
+    value
+        y less everything known beforehand.
+    seen
+        1 where there is such a reading.
+    """
+
+    f: Lane
+    s: Lane
+    own: Weights
+    noise: Lane
+    value: Lane
+    seen: Lane
+
+
+class Updates(NamedTuple):
+    """The scalar updates of one step in order, that of the hazards first: mean += gain c, P -= kappa c c'; error e and variance s of each reading."""
+
+    column: tuple[Vector, ...]
+    kappa: tuple[Lane, ...]
+    gain: tuple[Lane, ...]
+    error: tuple[Lane, ...]
+    variance: tuple[Lane, ...]
+
+
+def weights(own: Weights, effects: int) -> AnyArray:
+    """`Reading.own` as an array, [effect, patient or 1]."""
+    if isinstance(own, At):
+        return (np.arange(effects) == (-1 if own.index is None else own.index))[:, None].astype(float)
+    return own
+
+
+def _level(own: Weights, v: Array) -> Array:
+    """The element along the first axis of `v` that `own` picks."""
+    if isinstance(own, At):
+        return jnp.zeros_like(v[0]) if own.index is None else v[own.index]
+    return total([own[k].reshape(*(1,) * (v.ndim - 2), -1) * v[k] for k in range(own.shape[0])])
+
+
+def _along(v: Vector, weight: Lane, h: Reading) -> Vector:
+    """V + weight h."""
+    own = weights(h.own, v.z.shape[0])
+    return Vector(v.f + weight * h.f, v.s + weight * h.s, v.z + weight[None] * own)
+
+
+def _reads(h: Reading, v: Vector) -> Lane:
+    """H·v."""
+    return h.f * v.f + h.s * v.s + _level(h.own, v.z)
+
+
+def own_levels(
+    indicator: Int[AnyArray, "slot patient"], effects: int, levels: int, indicators: int
+) -> tuple[Weights, ...]:
+    """`Reading.own` of each slot where the last `levels` of the effects are the indicators' own.
+
+    Where there are as many slots as indicators, slot j reads indicator j, at a place that is known.
+    """
+    slots = indicator.shape[0]
+    if not levels:
+        return (At(None),) * slots
+    if slots == levels == indicators:
+        return tuple(At(effects - levels + j) for j in range(slots))
+    at = indicator + (effects - levels)
+    return tuple((jnp.arange(effects)[:, None] == at[b][None]).astype(float) for b in range(slots))
+
+
+@jax.custom_vjp
+def assimilate(law: Law, tilt: tuple[Lane, Lane], readings: tuple[Reading, ...]) -> tuple[Law, Lane]:
+    """The law after what is seen, and the log density of the readings (nats); `tilt`: gain and kappa of the update by the hazards."""
+    return updates(law, tilt, readings)[:2]
+
+
+def updates(law: Law, tilt: tuple[Lane, Lane], readings: tuple[Reading, ...]) -> tuple[Law, Lane, Updates]:
+    """The same, with the updates that led there."""
+    return _run(law, tilt, readings, lambda _, h, __, mean: h.value - _reads(h, mean))
+
+
+def draw(law: Law, tilt: tuple[Lane, Lane], readings: tuple[Reading, ...], z: Array) -> tuple[Law, list[Lane]]:
+    """Draw each reading from its predictive law by standard normal `z`, [slot, patient], and fold it in: the law after, and the values."""
+    values: list[Lane] = []
+
+    def error(b: int, h: Reading, s: Lane, mean: Vector) -> Lane:
+        e = jnp.sqrt(s) * z[b]
+        values.append(e + _reads(h, mean))
+        return e
+
+    return _run(law, tilt, readings, error)[0], values
+
+
+def _run(
+    law: Law,
+    tilt: tuple[Lane, Lane],
+    readings: tuple[Reading, ...],
+    error_of: Callable[[int, Reading, Lane, Vector], Lane],
+) -> tuple[Law, Lane, Updates]:
+    column = [Vector(law.ff, law.fs, law.fz)]
+    gain, kappa = [tilt[0]], [tilt[1]]
+    mean = plus(law.mean, gain[0], column[0])
+    error, variance, density = [], [], jnp.zeros_like(tilt[0])
+    for b, h in enumerate(readings):
+        c = island(_column, law, h, tuple(kappa), tuple(column))
+        var = island(_variance, h, c)
+        e = error_of(b, h, var, mean)
+        density = density - 0.5 * h.seen * (jnp.log(2 * jnp.pi * var) + e * e / var)
+        column.append(c)
+        kappa.append(h.seen / var)
+        gain.append(kappa[-1] * e)
+        mean = island(plus, mean, gain[-1], c)
+        error.append(e)
+        variance.append(var)
+    made = Updates(*map(tuple, (column, kappa, gain, error, variance)))
+    return island(_downdated, law, mean, made), density, made
+
+
+def _variance(h: Reading, c: Vector) -> Lane:
+    return _reads(h, c) + h.noise
+
+
+def _column(law: Law, h: Reading, kappa: Sequence[Lane], column: Sequence[Vector]) -> Vector:
+    """P h after the updates made."""
+    f = h.f * law.ff + h.s * law.fs + _level(h.own, law.fz)
+    s = h.f * law.fs + h.s * law.ss + _level(h.own, law.sz)
+    c = Vector(f, s, h.f[None] * law.fz + h.s[None] * law.sz + _level(h.own, law.zz))
+    for k, v in zip(kappa, column, strict=True):
+        c = plus(c, -k * _reads(h, v), v)
+    return c
+
+
+def _downdated(law: Law, mean: Vector, made: Updates) -> Law:
+    """P less every kappa c c'."""
+    by_kappa = [scaled(k, v) for k, v in zip(made.kappa, made.column, strict=True)]
+    pairs = list(zip(by_kappa, made.column, strict=True))
+    return Law(
+        mean,
+        law.ff - total([a.f * b.f for a, b in pairs]),
+        law.fs - total([a.f * b.s for a, b in pairs]),
+        law.ss - total([a.s * b.s for a, b in pairs]),
+        law.fz - total([a.f[None] * b.z for a, b in pairs]),
+        law.sz - total([a.s[None] * b.z for a, b in pairs]),
+        law.zz - total([a.z[:, None] * b.z[None] for a, b in pairs]),
+    )
+
+
+Residuals = tuple[tuple[Lane, Lane], tuple[Vector, Vector], Updates, tuple[Reading, ...]]
+
+
+def _assimilated(
+    law: Law, tilt: tuple[Lane, Lane], readings: tuple[Reading, ...]
+) -> tuple[tuple[Law, Lane], Residuals]:
+    after, density, made = updates(law, tilt, readings)
+    rows = Vector(law.ff, law.fs, law.fz), Vector(law.fs, law.ss, law.sz)
+    return (after, density), ((law.mean.f, law.mean.s), rows, made, readings)
+
+
+def _assimilated_back(
+    residuals: Residuals, cotangent: tuple[Law, Lane]
+) -> tuple[Law, tuple[Lane, Lane], tuple[Reading, ...]]:
+    mean, rows, made, readings = residuals
+    to, weight = cotangent
+    big = island(_halved, to)
+    lam = to.mean
+    back: list[Vector] = []  # c* of the readings, from the last to the first
+    found: list[Reading] = []
+    for b in reversed(range(len(readings))):
+        h, c = readings[b], made.column[b + 1]
+        q = island(_pulled, big, c, readings[b + 1 :], tuple(back[::-1]))
+        step = (h, made.error[b], made.variance[b], made.kappa[b + 1], weight)
+        pull, to_e, to_s = island(_pull, q, c, lam, step)
+        to_f, to_s_loading = island(_to_loadings, mean, rows, made, b, pull, (to_e, to_s))
+        own = h.own if isinstance(h.own, At) else None
+        found.append(Reading(to_f, to_s_loading, own, to_s, to_e, None))
+        lam = island(_along, lam, -to_e, h)
+        back.append(pull)
+    back.reverse()
+    c, kappa, gain = made.column[0], made.kappa[0], made.gain[0]
+    q = island(_pulled, big, c, readings, tuple(back))
+    tilt = dot(lam, c), -dot(c, q)
+    first = plus(scaled(-2 * kappa, q), gain, lam)
+    before = island(_folded, big, lam, first, list(zip(readings, back, strict=True)))
+    return before, tilt, tuple(found[::-1])
+
+
+def _pull(q: Vector, c: Vector, lam: Vector, step: tuple[Reading, Lane, Lane, Lane, Lane]) -> tuple[Vector, Lane, Lane]:
+    """c*, e* and s*."""
+    h, e, s, kappa, weight = step
+    along = dot(lam, c)
+    to_kappa = e * along - dot(c, q)
+    to_e = kappa * along - weight * h.seen * e / s
+    to_s = weight * h.seen * 0.5 * (e * e / s - 1) / s - kappa / s * to_kappa
+    return _along(plus(scaled(-2 * kappa, q), kappa * e, lam), to_s, h), to_e, to_s
+
+
+def _to_loadings(
+    mean: tuple[Lane, Lane],
+    rows: tuple[Vector, Vector],
+    made: Updates,
+    b: int,
+    pull: Vector,
+    to: tuple[Lane, Lane],
+) -> tuple[Lane, Lane]:
+    """The gradient in the loadings of reading b: h* = s* c - e* m + P c*, with m and P as they were before it."""
+    to_e, to_s = to
+    reach = [made.kappa[a] * dot(made.column[a], pull) for a in range(b + 1)]
+    to_h = []
+    for start, row, part in zip(mean, rows, ("f", "s"), strict=True):
+        mine = [getattr(v, part) for v in made.column]
+        before = start + total([made.gain[a] * mine[a] for a in range(b + 1)])
+        through = dot(row, pull) - total([reach[a] * mine[a] for a in range(b + 1)])
+        to_h.append(to_s * mine[b + 1] - to_e * before + through)
+    return to_h[0], to_h[1]
+
+
+def _halved(to: Law) -> Law:
+    """L, each half of a pair of equal elements, from the gradient in the blocks."""
+    return to._replace(fs=to.fs / 2, fz=to.fz / 2, sz=to.sz / 2, zz=(to.zz + jnp.swapaxes(to.zz, 0, 1)) / 2)
+
+
+def _times(big: Law, c: Vector) -> Vector:
+    """L c."""
+    z = total([big.fz * c.f[None], big.sz * c.s[None], *(big.zz[k] * c.z[k][None] for k in range(c.z.shape[0]))])
+    return Vector(big.ff * c.f + big.fs * c.s + inner(big.fz, c.z), big.fs * c.f + big.ss * c.s + inner(big.sz, c.z), z)
+
+
+def _pulled(big: Law, c: Vector, readings: Sequence[Reading], back: Sequence[Vector]) -> Vector:
+    """L c once the later readings' part (c* h' + h c*') / 2 is added to L."""
+    q = _times(big, c)
+    for h, pull in zip(readings, back, strict=True):
+        q = _along(plus(q, 0.5 * _reads(h, c), pull), 0.5 * dot(pull, c), h)
+    return q
+
+
+def _folded(big: Law, lam: Vector, first: Vector, pulls: list[tuple[Reading, Vector]]) -> Law:
+    """The gradient in the law before: L with every update's (c* h' + h c*') / 2; the hazards' h is that of f alone."""
+    f = [(first, None), *((v, h.f) for h, v in pulls)]
+    by_f = [v if w is None else scaled(w, v) for v, w in f]
+    by_s = [scaled(h.s, v) for h, v in pulls]
+    owns, back = [weights(h.own, big.fz.shape[0]) for h, _ in pulls], [v for _, v in pulls]
+    return Law(
+        lam,
+        big.ff + total([v.f for v in by_f]),
+        2 * big.fs + total([v.s for v in by_f] + [v.f for v in by_s]),
+        big.ss + total([v.s for v in by_s]),
+        2 * big.fz + total([v.z for v in by_f] + [own * v.f[None] for own, v in zip(owns, back, strict=True)]),
+        2 * big.sz + total([v.z for v in by_s] + [own * v.s[None] for own, v in zip(owns, back, strict=True)]),
+        _with_rows(big.zz, pulls),
+    )
+
+
+def _with_rows(zz: Array, pulls: list[tuple[Reading, Vector]]) -> Array:
+    """Each c* added to the row of its own level: the gradient in a symmetric matrix needs not be symmetric itself."""
+    places = [h.own.index for h, _ in pulls if isinstance(h.own, At)]
+    if not places:
+        return zz + total([weights(h.own, zz.shape[0])[:, None] * v.z[None] for h, v in pulls])
+    if places[0] is None:
+        return zz
+    rows = [zz[place] + v.z for place, (_, v) in zip(places, pulls, strict=True)]
+    return jax.lax.dynamic_update_slice(zz, jnp.stack(rows), (places[0], 0, 0))
+
+
+assimilate.defvjp(_assimilated, _assimilated_back)
