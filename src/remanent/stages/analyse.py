@@ -39,8 +39,8 @@ from remanent.stages.options import Inference
 from remanent.stages.standing import Standing
 from remanent.study.panel import Panel
 
-DRAWS = 120
-PRIOR_DRAWS = 240
+DRAWS = 240
+PRIOR_DRAWS = 480
 STATE_DRAWS = 25
 LEAVE_OUT_DRAWS = 600
 FARTHEST_SD = 10.0
