@@ -9,7 +9,7 @@ from client import as_user, csrf, opened, proxied, serving
 from light import write_light
 
 from remanent.app import evidence
-from remanent.app.chart import Curve, relapse_chart
+from remanent.app.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, relapse_chart
 from remanent.app.listing import Choice, chosen
 from remanent.app.settings import User
 from remanent.app.shelf import Person
@@ -268,11 +268,11 @@ def test_the_small_chart_puts_probabilities_where_they_belong():
     days = np.array([0.0, 182.0, 364.0])
     curve = Curve("a <b>", days, np.array([0.0, 0.25, 0.5]), np.array([0.0, 0.2, 0.4]), np.array([0.0, 0.3, 0.5]))
     drawn = relapse_chart([curve], "k", "title & more", "words")
-    points = re.search(r'<polyline points="([^"]+)"', drawn)[1].split()
-    (x0, y0), (x1, y1), (x2, y2) = (tuple(map(float, p.split(","))) for p in points)
-    assert (x0, x2) == (48.0, 490.0)
+    numbers = re.search(r'<path d="M([^"]+)" fill="none" stroke="#0072b2"', drawn)[1].replace("L", " ").split()
+    x0, y0, x1, y1, x2, y2 = map(float, numbers)
+    assert (x0, x2) == (LEFT, WIDTH - RIGHT)
     assert x1 == pytest.approx((x0 + x2) / 2)
-    assert (y0, y2) == (208.0, 12.0), "0 is the axis, 50 % the top"
+    assert (y0, y2) == (HEIGHT - BOTTOM, TOP), "0 is the axis, 50 % the top"
     assert y1 == pytest.approx((y0 + y2) / 2)
     assert "a &lt;b&gt;" in drawn
     assert "title &amp; more" in drawn

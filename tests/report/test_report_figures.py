@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
 
 from remanent.report.cohort_figures import plot_follow_up, plot_holds
 from remanent.report.figures import plot_forecasts, plot_indicators, plot_mechanisms, plot_remanence
+from remanent.report.paper import figure as on_paper
+from remanent.report.sheet import Panel, Sheet
 from remanent.report.svg import svg
 from remanent.report.theme import day_ticks, nice_ticks
 from remanent.report.timeline import plot_timeline
@@ -32,7 +34,7 @@ from remanent.report.views import (
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def texts(figure: Figure) -> str:
+def texts(figure: Sheet) -> str:
     """Return all text of a figure as its SVG shows it, newline-separated."""
     root = ET.fromstring(svg(figure, "key", "title", "description"))  # noqa: S314 - our own output
     return "\n".join("".join(element.itertext()) for element in root.iter(f"{SVG}text")).replace(
@@ -81,6 +83,7 @@ def test_the_same_figure_is_the_same_bytes_and_matplotlib_is_left_alone(all_figu
     before = dict(mpl.rcParams)
     for name, draw in all_figures.items():
         assert svg(draw(), name, "t", "d") == svg(draw(), name, "t", "d")
+        on_paper(draw())
         assert dict(mpl.rcParams) == before, name
 
 
@@ -99,17 +102,38 @@ def test_the_svg_is_small_named_and_closed_to_the_outside(all_figures):
         assert all(target.removeprefix("#") in ids for target in targets)
         assert len(text) < 60_000
         assert not re.search(r"\d\.\d{3}", text)
+        assert " style=" not in text, "a content security policy may forbid it"
 
 
-def test_tidying_moves_no_mark():
-    """Marks read back from the rounded, renamed SVG lie where matplotlib's own transform puts the data."""
+def test_a_mark_lies_where_matplotlib_puts_it():
+    """Marks read back from the SVG lie where matplotlib's own transform puts the data in the same figure on paper."""
     days, values = np.array([0.0, 70.0, 140.0]), np.array([30.0, 10.0, 20.0])
-    figure = plot_timeline(Timeline(140.0, symptoms=(Series("madrs", "MADRS", "points", days, values, 0, 60),)))
-    root = ET.fromstring(svg(figure, "k", "t", "d"))  # noqa: S314 - our own output
-    height = float(root.get("viewBox").split()[3])
-    drawn = np.array([(float(use.get("x")), height - float(use.get("y"))) for use in root.iter(f"{SVG}use")])
-    for x, y in figure.axes[0].transData.transform(np.column_stack([days, values])):
-        assert np.abs(drawn - (x, y)).max(axis=1).min() < 0.011
+    sheet = plot_timeline(Timeline(140.0, symptoms=(Series("madrs", "MADRS", "points", days, values, 0, 60),)))
+    drawn = np.array([tuple(map(float, at)) for at in re.findall(r"M([\d.]+) ([\d.]+)h0", svg(sheet, "k", "t", "d"))])
+    axes = on_paper(sheet).axes[0]
+    for x, y in axes.transData.transform(np.column_stack([days, values])):
+        assert np.abs(drawn - (x, sheet.height - y)).max(axis=1).min() < 0.011
+
+
+@pytest.mark.parametrize("marker", ["o", ".", "s", "D", "^", "v", "X", "P", "x", "|", "4"])
+def test_every_marker_is_as_large_as_matplotlibs(marker):
+    panel = Panel(0, 0, 100, 100)
+    panel.points([0.5], [0.5], marker, 40, "#000000")
+    text = svg(Sheet(100, 100, (panel,)), "k", "t", "d")
+    size = MarkerStyle(marker)
+    box = size.get_path().transformed(size.get_transform()).get_extents()
+    path, width = re.search(r'<path d="(M50 50[^"]*)"[^>]* stroke-width="([\d.]+)"', text).groups()
+    if "h0" in path:
+        assert float(width) - 0.8 == pytest.approx(40 * box.width, abs=0.1)
+        return
+    places = []
+    for part in path.removesuffix("z").split("M")[1:]:
+        steps = np.array([float(n) for n in part.replace("m", " ").replace("l", " ").split()]).reshape(-1, 2)
+        places.append(np.cumsum(steps, axis=0)[1:] - 50)
+    drawn = np.concatenate(places)
+    assert np.ptp(drawn[:, 0]) == pytest.approx(40 * box.width, abs=0.6)
+    assert np.ptp(drawn[:, 1]) == pytest.approx(40 * box.height, abs=0.6)
+    assert drawn[:, 0].max() == pytest.approx(40 * box.x1, abs=0.6)
 
 
 def test_without_data_a_figure_says_so_and_draws_no_number(make_patient):
@@ -183,5 +207,4 @@ def test_a_dose_since_long_ago_does_not_squeeze_the_course():
     days = np.array([0.0, 100.0])
     scale = Series("s", "Scale", "points", days, days)
     long_ago = Timeline(100.0, symptoms=(scale,), doses=(Dose("lithium", "lithium", 900, -5000, np.inf),))
-    axes = plot_timeline(long_ago).axes[0]
-    assert -100 < axes.get_xlim()[0] < -50
+    assert -100 < plot_timeline(long_ago).panels[0].x_limits[0] < -50

@@ -8,8 +8,6 @@ import pytest
 from remanent._errors import InputError
 from remanent.report.pages import render_index, render_patient
 from remanent.report.saved import from_json, to_json
-from remanent.report.svg import svg, without_style
-from remanent.report.timeline import plot_timeline
 
 
 def same(a: object, b: object) -> bool:
@@ -43,14 +41,3 @@ def test_a_view_comes_back_whole(kind, request):
 def test_what_is_no_view_is_refused(broken):
     with pytest.raises(InputError, match=r"holds no result.*remanent update"):
         from_json(broken, "views/sub-01.json")
-
-
-def test_svg_without_style_attributes_says_the_same(make_patient):
-    view = make_patient()
-    drawn = svg(plot_timeline(view.timeline, view.states), "t", 'say style="fill: red"', "words")
-    plain = without_style(drawn)
-    assert ' style="' in drawn.replace('say style="', "")
-    assert ' style="' not in plain.replace("say style=", "")
-    assert 'stroke-width="' in plain
-    declared = drawn.count("fill: ") - 1  # one stands in the title
-    assert plain.count(' fill="') >= declared > 50

@@ -1,20 +1,17 @@
 """What every page needs: the record, the results, the templates, the audit, the warmed-up model."""
 
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fastapi import HTTPException, Request
 from fastapi.responses import HTMLResponse
-from markupsafe import Markup
 
 from remanent.app.settings import Role, Settings, User
 from remanent.app.shelf import Person, Shelf
 from remanent.app.whatif import Workbench
 from remanent.report.pages import environment, index_parts, patient_parts
-from remanent.report.svg import without_style
 from remanent.report.trial_page import trial_parts
 from remanent.stages.trial import PAGE, VIEW, load_trial
 from remanent.study.store import Record
@@ -26,14 +23,13 @@ MOST_RENDERED = 64
 
 @dataclass
 class Desk:
-    """State of one running app. Drawing holds a lock: matplotlib's settings are shared by all threads."""
+    """State of one running app."""
 
     out: Path
     record: Record
     settings: Settings
     shelf: Shelf
     bench: Workbench
-    _drawing: threading.Lock = field(default_factory=threading.Lock)
     _rendered: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
 
     def user(self, request: Request, role: Role = "viewer") -> User:
@@ -85,32 +81,13 @@ class Desk:
 
     def _drawn(self, key: tuple[str, int], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         if key not in self._rendered:
-            with self._drawing:
-                parts: dict[str, Any] = _plain(make())
+            parts = make()
             while len(self._rendered) >= MOST_RENDERED:
                 self._rendered.pop(next(iter(self._rendered)))
             self._rendered[key] = parts
         return self._rendered[key]
 
-    def draw(self, make: Callable[[], bytes]) -> bytes:
-        """Call something that uses matplotlib, alone."""
-        with self._drawing:
-            return make()
-
 
 def engine() -> Any:
     """The app's templates, in front of the reports'."""
     return environment(TEMPLATES)
-
-
-def _plain(value: Any) -> Any:
-    """Parts of a page with the style attributes of their figures turned into SVG's own."""
-    if isinstance(value, Markup):
-        return Markup(without_style(str(value)))  # noqa: S704 - was markup before
-    if is_dataclass(value) and not isinstance(value, type) and type(value).__module__ == "remanent.report.pages":
-        return replace(value, **{f.name: _plain(getattr(value, f.name)) for f in fields(value)})
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    return value

@@ -1,12 +1,12 @@
 """What the numbers rest on: evidence, data quality, trial, audit, and what can be taken away."""
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response
-from matplotlib.figure import Figure
 
 from remanent.app import evidence
 from remanent.app.desk import Desk
@@ -14,6 +14,7 @@ from remanent.app.listing import kinds_of
 from remanent.app.routes_patients import desk_of
 from remanent.app.settings import User
 from remanent.report import data_tables
+from remanent.report.sheet import Sheet
 from remanent.stages.results import COHORT_FIGURES, PATIENT_FIGURES, draw
 from remanent.stages.trial import TABLES
 from remanent.study import schema
@@ -24,6 +25,7 @@ Short = Annotated[str, Query(max_length=80)]
 MEDIA = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
 TSV = "text/tab-separated-values; charset=utf-8"
 AUDIT_SHOWN = 300
+_PAPER = threading.Lock()  # PDF and PNG are matplotlib's, whose settings all threads share
 
 
 @router.get("/evidence")
@@ -154,7 +156,7 @@ def _tables(user: User) -> dict[str, schema.TableSpec]:
     return {name: spec for name, spec in every.items() if user.sites is None or "participant_id" in spec.column}
 
 
-def _cohort_figures(user: User) -> dict[str, Callable[..., Figure]]:
+def _cohort_figures(user: User) -> dict[str, Callable[..., Sheet]]:
     return dict(COHORT_FIGURES) if user.sites is None else {}
 
 
@@ -193,7 +195,8 @@ def figure(request: Request, participant_id: str, name: str, kind: str) -> Respo
         make, arguments = PATIENT_FIGURES.get(name), (participant_id,)
     if make is None or kind not in MEDIA:
         raise HTTPException(404, "There is no such figure, or you may not take it.")
-    content = desk.draw(lambda: draw(make(desk.shelf.results, *arguments), kind, name))
+    with _PAPER:
+        content = draw(make(desk.shelf.results, *arguments), kind, name)
     desk.audit(user, "export", participant_id, figure=name, kind=kind)
     return _file(content, MEDIA[kind], f"{participant_id}_{name}.{kind}")
 

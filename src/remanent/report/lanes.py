@@ -5,11 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
-
 from remanent.report import theme
+from remanent.report.sheet import Panel
 from remanent.report.views import Dose, EctSession, Event, Scan, Timeline
 from remanent.report.words import clean, number
 
@@ -23,7 +20,7 @@ class Lane:
 
     name: str
     note: str
-    draw: Callable[[Axes, float], None]
+    draw: Callable[[Panel, float], None]
 
 
 def lanes(timeline: Timeline, span: tuple[float, float]) -> list[Lane]:
@@ -75,72 +72,51 @@ def class_colours(timeline: Timeline) -> dict[str, tuple[str, int]]:
     return {name: (theme.SEQUENCE[k % len(theme.SEQUENCE)], k % len(theme.DASHES)) for k, name in enumerate(names)}
 
 
-def draw_lanes(rows: Sequence[Lane], axis: Axes) -> None:
+def draw_lanes(rows: Sequence[Lane], panel: Panel) -> None:
     """Draw the lanes from top to bottom into one panel."""
-    axis.set_ylim(len(rows) - 0.5, -0.5)
-    axis.spines["left"].set_visible(False)
-    theme.y_ticks(axis, [])
-    left, coords = -(theme.LEFT_IN - 0.08) * 72, ("axes fraction", "data")
+    panel.y_limits = len(rows) - 0.5, -0.5
+    panel.wall = False
     for y, lane in enumerate(rows):
-        theme.note(axis, clean(lane.name, 16), (0, y), (left, 0), coords=coords, va="center", fontweight="bold")
-        theme.note(
-            axis,
-            clean(lane.note, 20),
-            (0, y),
-            (-6, 0),
-            coords=coords,
-            ha="right",
-            va="center",
-            color=theme.SOFT,
-            fontsize=8,
-        )
-        lane.draw(axis, y)
+        panel.words(clean(lane.name, 16), 0, y, offset=(theme.MARGIN, 0), frame="FD", upright="center", bold=True)
+        note = {"across": "right", "upright": "center", "size": 8.0, "colour": theme.SOFT}
+        panel.words(clean(lane.note, 20), 0, y, offset=(-6, 0), frame="FD", **note)
+        lane.draw(panel, y)
 
 
-def _draw_ect(sessions: Sequence[EctSession], axis: Axes, y: float) -> None:
+def _draw_ect(sessions: Sequence[EctSession], panel: Panel, y: float) -> None:
     for k, placement in enumerate(dict.fromkeys(session.placement for session in sessions)):
         days = [session.day for session in sessions if session.placement == placement]
         colour = theme.SEQUENCE[k % len(theme.SEQUENCE)]
-        axis.vlines(days, y - 0.34, y + 0.36, color=colour, linewidth=1.2, zorder=3)
-        theme.points(axis, days, np.full(len(days), y - 0.32), theme.MARKERS[k % len(theme.MARKERS)], 2.6, colour)
+        panel.upright(days, y - 0.34, y + 0.36, colour, width=1.2, level=3)
+        panel.points(days, y - 0.32, theme.MARKERS[k % len(theme.MARKERS)], 2.6, colour)
 
 
-def _draw_scans(scans: Sequence[Scan], axis: Axes, y: float) -> None:
+def _draw_scans(scans: Sequence[Scan], panel: Panel, y: float) -> None:
     for usable, marker, size, colour in ((True, "D", 5.5, theme.INK), (False, "x", 6, theme.VERMILLION)):
         days = [scan.day for scan in scans if scan.usable is usable]
-        theme.points(axis, days, np.full(len(days), y), marker, size, colour)
+        panel.points(days, y, marker, size, colour)
 
 
-def _draw_events(events: Sequence[Event], axis: Axes, y: float) -> None:
-    span = axis.get_xlim()
+def _draw_events(events: Sequence[Event], panel: Panel, y: float) -> None:
+    span = panel.x_limits
     for event in events:
         colour = theme.RED_TEXT if event.event == "relapse" else theme.INK
         late = _late(event.day, span)
-        theme.points(axis, [event.day], [y], "X", 6, colour)
-        place = {"ha": "right" if late else "left", "va": "center", "fontsize": 8.5}
-        theme.note(
-            axis,
-            clean(event.event.replace("_", " "), 22),
-            (event.day, y),
-            (-7 if late else 7, 0),
-            color=colour,
-            **place,
-        )
+        panel.points(event.day, y, "X", 6, colour)
+        name = clean(event.event.replace("_", " "), 22)
+        look = {"across": "right" if late else "left", "upright": "center", "size": 8.5, "colour": colour}
+        panel.words(name, event.day, y, offset=(-7 if late else 7, 0), **look)
 
 
-def _draw_doses(doses: Sequence[Dose], colour: str, axis: Axes, y: float) -> None:
-    lower, upper = axis.get_xlim()
+def _draw_doses(doses: Sequence[Dose], colour: str, panel: Panel, y: float) -> None:
+    lower, upper = panel.x_limits
     largest = max(dose.dose_mg_day for dose in doses)
     for dose in doses:
         left, right = max(dose.start_day, lower), min(dose.stop_day, upper)
         if right <= left or not dose.dose_mg_day > 0:
             continue
         height = 0.28 + 0.44 * dose.dose_mg_day / largest
-        corner = (left, y - height / 2)
-        axis.add_patch(
-            Rectangle(corner, right - left, height, facecolor=colour, alpha=0.28, edgecolor="none", zorder=2)
-        )
-        axis.add_patch(Rectangle(corner, right - left, height, fill=False, edgecolor=colour, linewidth=0.7, zorder=2))
+        panel.box((left, y - height / 2), (right, y + height / 2), colour, alpha=0.28, edge=colour)
         text = number(dose.dose_mg_day, 4)
         if (right - left) / (upper - lower) > 0.012 * len(text) + 0.004:
-            theme.note(axis, text, ((left + right) / 2, y), ha="center", va="center", fontsize=8, zorder=4)
+            panel.words(text, (left + right) / 2, y, across="center", upright="center", size=8.0)

@@ -1,9 +1,7 @@
 """A page per patient and an index, each one self-contained HTML file: no network, no script, text from studies escaped everywhere."""
 
-import gc
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,7 +10,6 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from remanent.report import check_figures as checks
 from remanent.report import data_tables as tables
@@ -21,6 +18,7 @@ from remanent.report.cohort_figures import plot_follow_up, plot_holds
 from remanent.report.data_tables import DataTable
 from remanent.report.figures import MOST_INDICATORS, plot_forecasts, plot_indicators, plot_mechanisms, plot_remanence
 from remanent.report.lanes import MOST_DRUGS, MOST_EVENTS
+from remanent.report.sheet import Sheet
 from remanent.report.svg import svg
 from remanent.report.timeline import MOST_LABS, MOST_SLEEP, MOST_SYMPTOMS, plot_timeline
 from remanent.report.views import (
@@ -64,19 +62,6 @@ def page_name(participant_id: str) -> str:
     return f"{quote(participant_id, safe='')}.html"
 
 
-@contextmanager
-def _collection_paused() -> Iterator[None]:
-    """Put off the cyclic garbage collector: figures make many short-lived cycles, and searching all of JAX for them took a third of a page's time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@_collection_paused()
 def render_patient(view: PatientView) -> str:
     """Return the page of one patient.
 
@@ -104,7 +89,6 @@ def patient_parts(view: PatientView) -> dict[str, Any]:
     }
 
 
-@_collection_paused()
 def render_index(view: CohortView) -> str:
     """Return the page of the cohort: who stands where, how complete the data are, what the fit says, what was set aside."""
     return render("index.html", **index_parts(view))
@@ -311,9 +295,9 @@ def _unsaid(basis: Basis) -> Section:
 
 
 def _picture(
-    figure: Figure, name: str, title: str, caption: str, summary: str, data: Sequence[DataTable] = ()
+    figure: Sheet, name: str, title: str, caption: str, summary: str, data: Sequence[DataTable] = ()
 ) -> Picture:
-    return Picture(name, Markup(svg(figure, name, title, summary)), caption, summary, tuple(data))  # noqa: S704 - matplotlib escaped the text
+    return Picture(name, Markup(svg(figure, name, title, summary)), caption, summary, tuple(data))  # noqa: S704 - svg escapes all text
 
 
 def provenance_pairs(made: Provenance) -> list[tuple[str, str]]:

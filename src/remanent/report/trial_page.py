@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from remanent.report import theme
 from remanent.report.data_tables import DataTable
 from remanent.report.pages import Picture, render
+from remanent.report.sheet import Sheet
 from remanent.report.svg import svg
 from remanent.report.words import clean, minus, percent
 
@@ -86,7 +86,7 @@ def _says(view: TrialView) -> str:
     )
 
 
-def _picture(name: str, figure: Figure, caption: str, summary: str, tables: Sequence[DataTable]) -> Picture:
+def _picture(name: str, figure: Sheet, caption: str, summary: str, tables: Sequence[DataTable]) -> Picture:
     drawn = Markup(svg(figure, name, caption, summary))  # noqa: S704 - svg escapes all text
     return Picture(name, drawn, caption, summary, tuple(tables))
 
@@ -98,45 +98,43 @@ PANELS = (
 )
 
 
-@theme.styled
-def plot_policies(view: TrialView) -> Figure:
+def plot_policies(view: TrialView) -> Sheet:
     """Draw relapse, drug-months and regret of each policy, a row each."""
     n = len(view.policies)
-    figure, axes = theme.row(3, height_in=0.36 * n + 0.1, left_in=2.0, top_in=0.12)
-    for k, (axis, (name, scale, label)) in enumerate(zip(axes, PANELS, strict=True)):
+    sheet, panels = theme.row(3, height_in=0.36 * n + 0.1, left_in=2.0, top_in=0.12)
+    for k, (panel, (name, scale, label)) in enumerate(zip(panels, PANELS, strict=True)):
         mean, low, high = (
             np.array([scale * getattr(p, f"{name}_{end}") for p in view.policies]) for end in ("mean", "lower", "upper")
         )
         first, last = min(0.0, float(low.min())), max(1.0, float(high.max()))
-        axis.set_xlim(first - 0.03 * (last - first), last + 0.03 * (last - first))
+        panel.x_limits = first - 0.03 * (last - first), last + 0.03 * (last - first)
         ticks = theme.nice_ticks(first, last, count=4)
-        axis.set_xticks(ticks, [minus(f"{tick:g}") for tick in ticks])
-        theme.grid(axis, ticks, theme.FAINT)
-        axis.hlines(range(n), low, high, color=theme.SKY, linewidth=3)
-        theme.points(axis, mean, list(range(n)), "o", 6, theme.INK)
-        axis.set_ylim(n - 0.5, -0.5)
-        theme.y_ticks(axis, range(n), [clean(p.policy, 24) for p in view.policies] if k == 0 else [""] * n)
-        axis.set_xlabel(label, fontsize=9)
-    return figure
+        theme.x_ticks(panel, ticks)
+        theme.grid(panel, ticks, theme.FAINT)
+        panel.lying(range(n), low, high, theme.SKY, width=3)
+        panel.points(mean, range(n), "o", 6, theme.INK)
+        panel.y_limits = n - 0.5, -0.5
+        theme.y_ticks(panel, range(n), [clean(p.policy, 24) for p in view.policies] if k == 0 else [""] * n)
+        panel.x_label = label
+    return sheet
 
 
-@theme.styled
-def plot_curve(curve: CurveView) -> Figure:
+def plot_curve(curve: CurveView) -> Sheet:
     """Draw probability of an answer against the number of patients."""
-    figure, (axis,) = theme.stack([2.0])
-    axis.fill_between(curve.patients, curve.lower, curve.upper, color=theme.BLUE, alpha=0.16, linewidth=0)
-    axis.plot(curve.patients, curve.mean, color=theme.BLUE, marker="o", markersize=4)
-    axis.axhline(0.8, color=theme.GREY, linewidth=0.8, linestyle=theme.DASHES[1])
-    axis.set_xscale("log")
-    apart = _apart(curve.patients)
-    axis.set_xticks(apart, [str(n) for n in apart])
-    axis.minorticks_off()
-    axis.set_ylim(0, 1.02)
+    sheet, (panel,) = theme.stack([2.0])
+    panel.band(curve.patients, curve.lower, curve.upper, theme.BLUE, 0.16)
+    panel.line(curve.patients, curve.mean, theme.BLUE)
+    panel.points(curve.patients, curve.mean, "o", 4, theme.BLUE)
+    panel.through_y(0.8, theme.GREY, width=0.8, dash=theme.DASHES[1])
+    margin = 0.05 * np.log(max(curve.patients) / min(curve.patients)) or 0.1
+    panel.x_log, panel.x_limits = True, (min(curve.patients) / np.exp(margin), max(curve.patients) * np.exp(margin))
+    theme.x_ticks(panel, _apart(curve.patients))
+    panel.y_limits = 0, 1.02
     shares = (0, 0.2, 0.4, 0.6, 0.8, 1)
-    theme.y_ticks(axis, shares, [f"{100 * share:.0f} %" for share in shares])
-    axis.set_xlabel(_counted(curve), fontsize=9)
-    theme.side_title(axis, "Probability", "of an answer")
-    return figure
+    theme.y_ticks(panel, shares, [f"{100 * share:.0f} %" for share in shares])
+    panel.x_label = _counted(curve)
+    theme.side_title(panel, "Probability", "of an answer")
+    return sheet
 
 
 def _apart(patients: Sequence[int], least: float = 0.06) -> list[int]:

@@ -23,9 +23,11 @@ _PER_CENT = re.compile(r"(?<=\d) (?=%)")
 def clean(text: object, limit: int = 0) -> str:
     """Return text on one line without control and direction-changing characters, cut to `limit` characters (0: no limit) with an ellipsis.
 
-    Markup is not escaped here: the template engine and matplotlib's SVG writer do that.
+    Markup is not escaped here: the template engine and `svg` do that.
     """
-    seen = "".join(c for c in str(text) if c.isspace() or unicodedata.category(c) not in _HIDDEN)
+    seen = str(text)
+    if not seen.isprintable():
+        seen = "".join(c for c in seen if c.isspace() or unicodedata.category(c) not in _HIDDEN)
     shown = _PER_CENT.sub(NB, _BREAKS.sub(" ", seen).strip())
     return shown if not limit or len(shown) <= limit else shown[: limit - 1].rstrip() + "…"
 

@@ -1,11 +1,9 @@
 """Results to disk: the record first, then OUT's tables, then the pages."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +15,6 @@ from remanent.relapse.predict import EDGES_DAYS
 from remanent.report.methods import render_methods
 from remanent.report.pages import page_name, render_index, render_patient
 from remanent.report.saved import to_json
-from remanent.report.views import PatientView
 from remanent.stages.analyse import Results
 from remanent.stages.checks import cohort_checks
 from remanent.stages.comparable import Comparable
@@ -41,7 +38,6 @@ from remanent.study.panel import Panel
 from remanent.study.record.files import write_whole
 from remanent.study.store import Record
 
-PAGES_PER_WORKER = 8
 VIEWS = "views"
 
 
@@ -106,7 +102,7 @@ def publish(record: Record, found: Found, options: Options, log: Callable[..., N
         lost = sum(p.action != "used" for p in problems)
         setting = Setting(context.study, record.snapshot_id, context.relapse_rule, lost)
         written.append(write_checklist(out, found.rivalry, compared, setting))
-    written += write_pages(panel, results, context, out, options.workers)
+    written += write_pages(panel, results, context, out)
     methods = out / "methods.html"
     write_whole(methods, render_methods(methods_view(panel, results, context, made, options.thresholds)).encode())
     written.append(methods)
@@ -115,12 +111,12 @@ def publish(record: Record, found: Found, options: Options, log: Callable[..., N
     log("publish", files=len(written))
 
 
-def write_pages(panel: Panel, results: Results | None, context: Context, out: Path, workers: int = 1) -> list[Path]:
+def write_pages(panel: Panel, results: Results | None, context: Context, out: Path) -> list[Path]:
     """index.html, a page per participant, and what each shows as values under views/; those of participants who are gone are removed."""
     views = patient_views(panel, results, context)
     cohort = cohort_view(results, context, views)
-    pages = dict(zip((page_name(v.participant_id) for v in views), _rendered(views, workers), strict=True))
-    files = {name: html.encode() for name, html in pages.items()} | {"index.html": render_index(cohort).encode()}
+    files = {page_name(v.participant_id): render_patient(v).encode() for v in views}
+    files["index.html"] = render_index(cohort).encode()
     files |= {view_name(v.participant_id): to_json(v) for v in views} | {view_name("cohort"): to_json(cohort)}
     for old in (*out.glob("sub-*.html"), *(out / VIEWS).glob("sub-*.json")):
         if old.relative_to(out).as_posix() not in files:
@@ -133,14 +129,6 @@ def write_pages(panel: Panel, results: Results | None, context: Context, out: Pa
 def view_name(participant_id: str) -> str:
     """Where in OUT the values of a participant's page lie; ``cohort``: those of the index page."""
     return f"{VIEWS}/{quote(participant_id, safe='')}.json"
-
-
-def _rendered(views: Sequence[PatientView], workers: int) -> list[str]:
-    """Pages of all patients; in processes where there are enough of them to pay for starting these."""
-    if workers <= 1 or len(views) < PAGES_PER_WORKER * 2:
-        return list(map(render_patient, views))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(render_patient, views, chunksize=PAGES_PER_WORKER))
 
 
 def _keep_draws(record: Record, results: Results) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from remanent._errors import InputError, UsageError
-from remanent.report import cohort_figures, figures, timeline
+from remanent.report import cohort_figures, figures, paper, timeline
 from remanent.report.saved import from_json
+from remanent.report.sheet import Sheet
 from remanent.report.svg import svg
 from remanent.report.theme import message
 from remanent.report.views import CohortView, PatientView
@@ -95,15 +96,13 @@ def _some(names: tuple[str, ...]) -> str:
     return ", ".join(names[:5]) + (" and more" if len(names) > 5 else "")
 
 
-def plot_timeline(results: SavedResults, participant_id: str) -> Figure:
-    """A participant's course: what was done, what was observed, and, where data inform them, function and structure with 90 % bands."""
+def _timeline(results: SavedResults, participant_id: str) -> Sheet:
     view = results.patient(participant_id)
     informed = under_fit(view.states.basis, view.fit).informed
     return timeline.plot_timeline(view.timeline, view.states if informed else None)
 
 
-def plot_states(results: SavedResults, participant_id: str) -> Figure:
-    """Function and structure of a participant over time, posterior means with 90 % bands; in words where the data do not inform them."""
+def _states(results: SavedResults, participant_id: str) -> Sheet:
     view = results.patient(participant_id)
     basis = under_fit(view.states.basis, view.fit)
     if not basis.informed or not view.states.days.size:
@@ -111,67 +110,102 @@ def plot_states(results: SavedResults, participant_id: str) -> Figure:
     return timeline.plot_states(view.states)
 
 
-def plot_forecast(results: SavedResults, participant_id: str) -> Figure:
-    """Probability of relapse from the participant's last record under each plan, mean and 90 % band."""
+def _forecast(results: SavedResults, participant_id: str) -> Sheet:
     view = results.patient(participant_id)
     basis = under_fit(view.forecasts.basis, view.fit)
     return figures.plot_forecasts(view.forecasts) if basis.informed else message(cannot_say(basis))
 
 
-def plot_remanence(results: SavedResults, participant_id: str) -> Figure:
-    """What remains after all drugs are withdrawn: of the function, and as the probability of no relapse (mean, 90 % interval)."""
+def _remanence(results: SavedResults, participant_id: str) -> Sheet:
     view = results.patient(participant_id)
     basis = under_fit(view.remanence.basis, view.fit)
     return figures.plot_remanence(view.remanence) if basis.informed else message(cannot_say(basis))
 
 
-def plot_features(results: SavedResults, participant_id: str) -> Figure:
-    """Features of a participant's scans as observed (90 % sampling intervals) against what the fitted model expects."""
+def _features(results: SavedResults, participant_id: str) -> Sheet:
     view = results.patient(participant_id)
     return figures.plot_indicators(view.indicators, view.timeline)
 
 
-def plot_mechanisms(results: SavedResults, participant_id: str | None = None) -> Figure:
-    """Probability of each mechanism beside its prior, of one participant or (None) of the cohort."""
+def _mechanisms(results: SavedResults, participant_id: str | None = None) -> Sheet:
     source = results.cohort if participant_id is None else results.patient(participant_id)
     if source.fit.converged is False:
         return message("The fit did not converge, so its numbers are not findings.")
     return figures.plot_mechanisms(source.mechanisms)
 
 
-def plot_follow_up(results: SavedResults) -> Figure:
-    """Follow-up of every participant on one time axis."""
+def _follow_up(results: SavedResults) -> Sheet:
     return cohort_figures.plot_follow_up(results.cohort)
 
 
-def plot_holds(results: SavedResults) -> Figure:
-    """Probability that each participant would hold without drugs, with 90 % intervals, where data inform it."""
+def _holds(results: SavedResults) -> Sheet:
     if results.cohort.fit.converged is False or all(row.hold is None for row in results.cohort.rows):
         return message("These data cannot say who would hold without drugs.")
     return cohort_figures.plot_holds(results.cohort)
 
 
-PATIENT_FIGURES: Mapping[str, Callable[[SavedResults, str], Figure]] = {
-    "timeline": plot_timeline,
-    "states": plot_states,
-    "forecast": plot_forecast,
-    "remanence": plot_remanence,
-    "mechanisms": plot_mechanisms,
-    "features": plot_features,
+PATIENT_FIGURES: Mapping[str, Callable[[SavedResults, str], Sheet]] = {
+    "timeline": _timeline,
+    "states": _states,
+    "forecast": _forecast,
+    "remanence": _remanence,
+    "mechanisms": _mechanisms,
+    "features": _features,
 }
-COHORT_FIGURES: Mapping[str, Callable[[SavedResults], Figure]] = {
-    "follow-up": plot_follow_up,
-    "holds": plot_holds,
-    "mechanisms": plot_mechanisms,
+COHORT_FIGURES: Mapping[str, Callable[[SavedResults], Sheet]] = {
+    "follow-up": _follow_up,
+    "holds": _holds,
+    "mechanisms": _mechanisms,
 }
 
 
-def draw(figure: Figure, kind: str, name: str) -> bytes:
+def plot_timeline(results: SavedResults, participant_id: str) -> Figure:
+    """A participant's course: what was done, what was observed, and, where data inform them, function and structure with 90 % bands."""
+    return paper.figure(_timeline(results, participant_id))
+
+
+def plot_states(results: SavedResults, participant_id: str) -> Figure:
+    """Function and structure of a participant over time, posterior means with 90 % bands; in words where the data do not inform them."""
+    return paper.figure(_states(results, participant_id))
+
+
+def plot_forecast(results: SavedResults, participant_id: str) -> Figure:
+    """Probability of relapse from the participant's last record under each plan, mean and 90 % band."""
+    return paper.figure(_forecast(results, participant_id))
+
+
+def plot_remanence(results: SavedResults, participant_id: str) -> Figure:
+    """What remains after all drugs are withdrawn: of the function, and as the probability of no relapse (mean, 90 % interval)."""
+    return paper.figure(_remanence(results, participant_id))
+
+
+def plot_features(results: SavedResults, participant_id: str) -> Figure:
+    """Features of a participant's scans as observed (90 % sampling intervals) against what the fitted model expects."""
+    return paper.figure(_features(results, participant_id))
+
+
+def plot_mechanisms(results: SavedResults, participant_id: str | None = None) -> Figure:
+    """Probability of each mechanism beside its prior, of one participant or (None) of the cohort."""
+    return paper.figure(_mechanisms(results, participant_id))
+
+
+def plot_follow_up(results: SavedResults) -> Figure:
+    """Follow-up of every participant on one time axis."""
+    return paper.figure(_follow_up(results))
+
+
+def plot_holds(results: SavedResults) -> Figure:
+    """Probability that each participant would hold without drugs, with 90 % intervals, where data inform it."""
+    return paper.figure(_holds(results))
+
+
+def draw(sheet: Sheet, kind: str, name: str) -> bytes:
     """A figure as PDF, PNG (200 dots per inch) or SVG; the same figure gives the same bytes."""
     if kind == "svg":
-        return svg(figure, name, name, f"Figure {name}, made by Remanent. Research use only.").encode()
+        return svg(sheet, name, name, f"Figure {name}, made by Remanent. Research use only.").encode()
     target = BytesIO()
-    figure.savefig(target, format=kind, dpi=200, metadata={"CreationDate": None} if kind == "pdf" else None)
+    metadata = {"CreationDate": None} if kind == "pdf" else None
+    paper.figure(sheet).savefig(target, format=kind, dpi=200, metadata=metadata)
     return target.getvalue()
 
 
