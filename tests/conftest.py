@@ -1,6 +1,7 @@
-"""Strict JAX, shape checks on every call, and the real data where it lies beside the checkout."""
+"""Strict JAX, shape checks on every call (none while times are measured), and the real data where it lies beside the checkout."""
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -14,10 +15,11 @@ from jaxtyping import install_import_hook
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-install_import_hook(
-    ["remanent.circuits", "remanent.treatment", "remanent.dynamics", "remanent.relapse", "remanent.plan"],
-    "beartype.beartype",
-).__enter__()
+if "--benchmark-only" not in sys.argv:
+    install_import_hook(
+        ["remanent.circuits", "remanent.treatment", "remanent.dynamics", "remanent.relapse", "remanent.plan"],
+        "beartype.beartype",
+    ).__enter__()
 
 REAL = Path(os.environ.get("REMANENT_REAL", Path(__file__).parents[2] / "shared" / "real"))
 

@@ -1,5 +1,6 @@
 """Plans, error rates, stress tests and the next measurement through the stages, on the small study."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,14 @@ import pytest
 from small import Ran, records
 
 from remanent._errors import InputError
+from remanent.dynamics.forecast import Today
+from remanent.dynamics.infer import Posterior
+from remanent.dynamics.priors import layout
 from remanent.plan.parse import parse_plans
 from remanent.plan.simulate import STANDARD_PLANS
+from remanent.relapse.predict import Ensemble
 from remanent.stages.analyse import Results
-from remanent.stages.courses import with_plans
+from remanent.stages.courses import stability, stability_table, stability_words, with_plans
 from remanent.stages.options import read_plans
 
 
@@ -97,3 +102,43 @@ def test_a_file_that_is_no_file_of_plans(tmp_path: Path) -> None:
         read_plans(tmp_path / "none.yaml")
     bad.write_text('{"p": [{"taper": {"weeks": 24}}]}')
     assert read_plans(bad)[0].name == "p"
+
+
+def two_basins(results: Results, s: float, draws: int = 40) -> Ensemble:
+    """Everyone at function and structure `s`, give or take a little, with a tipping point of 0.4."""
+    form = layout(replace(results.design, form="two-basin"))
+    shape, rng = (draws, len(results.timeline.lanes)), np.random.default_rng(0)
+    none = np.zeros(shape)
+    today = Today(
+        np.zeros((draws, form.size)), *(s + 0.05 * rng.standard_normal((2, *shape))), *([none] * 4), 0.4 + none
+    )
+    return Ensemble(Posterior(form, ()), (0,), (today,), np.ones((shape[1], 1)))
+
+
+def test_distance_to_the_tipping_point_is_told_only_where_the_data_narrow_it(results: Results) -> None:
+    wide = two_basins(results, 0.5)
+    wide.today[0].s[:] += np.random.default_rng(1).standard_normal(wide.today[0].s.shape)
+    near = replace(results, after=two_basins(results, 0.8), before=wide)
+    lane = int(np.flatnonzero(near.outcome.informed["stop"] & ~near.gone)[0])
+    found = stability(near)
+    assert found.beyond_informed.all()
+    rows = stability_table(near, found)
+    shown = [
+        d for d, who in zip(rows["beyond_tipping_mean"], rows["participant_id"], strict=True) if who == name(near, lane)
+    ]
+    assert shown == pytest.approx([float(e.mean[k, lane]) for e in found.beyond.values() for k in range(4)])
+    assert "above the tipping point" in stability_words(near, found, lane, 28.0)[0]
+    assert "below the tipping point" in stability_words(near, stability(low(near)), lane, 28.0)[0]
+    unmoved = stability(replace(near, before=near.after))
+    assert not unmoved.beyond_informed.any()
+    assert np.isnan(stability_table(near, unmoved)["beyond_tipping_mean"]).all()
+    assert "tipping" not in " ".join(stability_words(near, unmoved, lane, 28.0))
+    assert np.isnan(stability_table(results, stability(results))["beyond_tipping_mean"]).all()
+
+
+def name(results: Results, lane: int) -> str:
+    return results.panel.patients[int(results.timeline.lanes[lane])]
+
+
+def low(results: Results) -> Results:
+    return replace(results, after=two_basins(results, 0.1))

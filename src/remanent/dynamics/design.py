@@ -56,6 +56,8 @@ class Design:
         Days on which the hazard of relapse may change, ascending.
     form
         How structure is pulled back: to one level, or to one of two on either side of a tipping point.
+    diagnosis
+        The most common one, which the level of structure of the others is told against; None where none is on record.
     """
 
     indicators: Indicators
@@ -71,6 +73,12 @@ class Design:
     dropout: bool
     breaks: tuple[float, ...] = ()
     form: FormName = "linear"
+    diagnosis: str | None = None
+
+    @property
+    def diagnoses(self) -> tuple[str, ...]:
+        """Every diagnosis that the level of structure may depend on."""
+        return tuple(d for d in (self.diagnosis, *(c.level for c in self.tether)) if d is not None)
 
     @property
     def periods(self) -> tuple[str, ...]:
@@ -91,6 +99,7 @@ def choose_design(panel: Panel, breaks: Sequence[float] = (), form: FormName = "
     given = Counter(str(p) for p in panel.ect_placement if p is not None)
     given = given or Counter(unknown=len(panel.ect_placement))
     placements = tuple(name for name, n in given.most_common() if n)
+    diagnoses = _by_number(panel)
     return Design(
         indicators=choose_indicators(panel),
         crp_centre=float(np.median(log_crp(crp))) if crp.size else np.nan,
@@ -99,12 +108,16 @@ def choose_design(panel: Panel, breaks: Sequence[float] = (), form: FormName = "
         class_weight=_shares([taken[c] for c in classes]),
         placements=placements,
         placement_weight=_shares([given[p] for p in placements]),
-        tether=(*_standardised(panel, TETHER), *_diagnoses(panel)),
+        tether=(
+            *_standardised(panel, TETHER),
+            *(Covariate(f"diagnosis {name}", "diagnosis", level=name) for name in diagnoses[1:]),
+        ),
         risk=_standardised(panel, RISK, YEARS_PER_DECADE),
         reserve=tuple(c for name in RESERVE for c in _standardised(panel, name)),
         dropout=bool(panel.dropped_out.any()),
         breaks=tuple(sorted(float(b) for b in breaks)),
         form=form,
+        diagnosis=diagnoses[0] if diagnoses else None,
     )
 
 
@@ -152,10 +165,9 @@ def _standardised(panel: Panel, column: str, scale: float | None = None) -> tupl
     return (Covariate(column, column, float(known.mean()), scale or float(known.std())),)
 
 
-def _diagnoses(panel: Panel) -> tuple[Covariate, ...]:
-    """A covariate for each diagnosis but the most common."""
-    levels = [name for name, _ in Counter(d for d in panel.diagnosis if d).most_common()]
-    return tuple(Covariate(f"diagnosis {name}", "diagnosis", level=name) for name in levels[1:])
+def _by_number(panel: Panel) -> list[str]:
+    """Diagnoses, the most common first."""
+    return [name for name, _ in Counter(d for d in panel.diagnosis if d).most_common()]
 
 
 def _read(panel: Panel, covariate: Covariate) -> np.ndarray:

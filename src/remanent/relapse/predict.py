@@ -194,11 +194,14 @@ def remanence(ensemble: Ensemble, withdrawn: Sequence[Ahead | Kept]) -> Estimate
     return Estimate(*(np.where(defined, v, np.nan) for v in (mean, spread.lower, spread.upper)))
 
 
-def distance_to_tipping(ensemble: Ensemble, ahead: Sequence[Ahead]) -> Estimate | None:
+def distances_to_tipping(ensemble: Ensemble, ahead: Sequence[Ahead | Kept]) -> list[np.ndarray]:
+    """Structure minus the patient's tipping point, by mechanism [interval, draw, patient]; none in the linear form."""
+    return [a.structure - t.tipping[None] for a, t in zip(ahead, ensemble.today, strict=True) if t.tipping is not None]
+
+
+def distance_to_tipping(ensemble: Ensemble, ahead: Sequence[Ahead | Kept]) -> Estimate | None:
     """Structure minus the patient's tipping point at the end of each interval, negative where recovery no longer sustains itself; None in the linear form."""
-    distances = [
-        a.structure - t.tipping[None] for a, t in zip(ahead, ensemble.today, strict=True) if t.tipping is not None
-    ]
+    distances = distances_to_tipping(ensemble, ahead)
     return summarise(distances, ensemble.weight) if distances else None
 
 

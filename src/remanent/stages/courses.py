@@ -5,22 +5,39 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from remanent._errors import InputError, Problem
 from remanent.dynamics.compare import settings
+from remanent.dynamics.forecast import Outlook
 from remanent.dynamics.grid import medication_of
+from remanent.dynamics.survive import Kept
 from remanent.plan.plans import PlanSpec
 from remanent.plan.simulate import Person, check_course, planned_outlook, stability_plans
-from remanent.relapse.predict import HORIZONS_DAYS, Estimate, at_horizons, contraction, kept, summarise
+from remanent.relapse.predict import (
+    HORIZONS_DAYS,
+    Estimate,
+    at_horizons,
+    contraction,
+    distance_to_tipping,
+    distances_to_tipping,
+    kept,
+    summarise,
+)
 from remanent.stages.analyse import Results
 
 
 @dataclass(frozen=True)
 class Stability:
-    """Withdrawal under each stress test: hold, and what the stress adds to relapse, [horizon, lane] each."""
+    """Withdrawal under each stress test: hold, what the stress adds to relapse, and structure beyond the tipping point, [horizon, lane] each.
+
+    `beyond` is empty in the linear form, which has no tipping point; `beyond_informed`: whether the data narrowed it under withdrawal alone, [lane].
+    """
 
     hold: dict[str, Estimate]
     added: dict[str, Estimate]
+    beyond: dict[str, Estimate]
+    beyond_informed: np.ndarray
 
 
 def people(results: Results) -> list[Person]:
@@ -82,24 +99,43 @@ def _able(results: Results, plan: PlanSpec) -> tuple[list[Person | None], list[s
 
 
 def stability(results: Results) -> Stability:
-    """Hold under withdrawal and stress, for everyone."""
+    """Hold and the distance to the tipping point under withdrawal and stress, for everyone."""
     after = results.after
     patients: list[Person | None] = list(people(results))
-    hold, added = {}, {}
+    hold, added, beyond = {}, {}, {}
+    beyond_informed = np.zeros(len(patients), bool)
     calm: list[np.ndarray] | None = None
     for plan in stability_plans():
-        alive = [a.survival for a in kept(after, planned_outlook(plan, results.timeline, patients))]
+        outlook = planned_outlook(plan, results.timeline, patients)
+        rolled = kept(after, outlook)
+        alive = [a.survival for a in rolled]
+        distance = distance_to_tipping(after, rolled)
+        if distance is not None:
+            beyond[plan.name] = at_horizons(distance)
+            if calm is None:
+                beyond_informed = _distance_informed(results, rolled, outlook)
         calm = alive if calm is None else calm
         hold[plan.name] = at_horizons(summarise(alive, after.weight))
         lost = [c - a for c, a in zip(calm, alive, strict=True)]
         added[plan.name] = at_horizons(summarise(lost, after.weight))
-    return Stability(hold, added)
+    return Stability(hold, added, beyond, beyond_informed)
+
+
+def _distance_informed(results: Results, rolled: Sequence[Kept], outlook: Outlook) -> np.ndarray:
+    """Whether the data narrowed the distance to the tipping point against the prior, [lane]; distances mapped into (0, 1) as function is."""
+    after, before = results.after, results.before
+    squashed = [
+        [expit(d) for d in distances_to_tipping(among, paths)]
+        for among, paths in ((after, rolled), (before, kept(before, outlook)))
+    ]
+    moved = contraction(squashed[0], squashed[1], (after.weight, before.weight))
+    return moved >= settings()["informed"]["contraction"]["value"]
 
 
 def stability_table(results: Results | None, found: Stability | None) -> dict[str, list[Any]]:
     """stability.tsv; numbers only where the data inform the forecast under withdrawal."""
     names = ("participant_id", "day", "stress", "horizon_days")
-    parts = [f"{what}_{part}" for what in ("hold", "added") for part in ("mean", "lower", "upper")]
+    parts = [f"{what}_{part}" for what in ("hold", "added", "beyond_tipping") for part in ("mean", "lower", "upper")]
     columns: dict[str, list[Any]] = {name: [] for name in (*names, *parts, "basis")}
     if results is None or found is None:
         return columns
@@ -107,9 +143,15 @@ def stability_table(results: Results | None, found: Stability | None) -> dict[st
         gone, known = bool(results.gone[lane]), bool(results.outcome.informed["stop"][lane])
         for stress in found.hold:
             for k, horizon in enumerate(HORIZONS_DAYS):
+                shown = known and not gone
+                asked = (
+                    (found.hold, shown),
+                    (found.added, shown),
+                    (found.beyond, bool(found.beyond) and shown and found.beyond_informed[lane]),
+                )
                 values = [
-                    float(getattr(e[stress], part)[k, lane]) if known and not gone else np.nan
-                    for e in (found.hold, found.added)
+                    float(getattr(e[stress], part)[k, lane]) if told else np.nan
+                    for e, told in asked
                     for part in ("mean", "lower", "upper")
                 ]
                 basis = "undefined" if gone else "data" if known else "prior"
@@ -138,5 +180,16 @@ def stability_words(results: Results, found: Stability, lane: int, horizon_days:
         said.append(
             f"{after}: {numbers[0]:.0f} % without relapse within {horizon_days:.0f} days "
             f"(90 % interval {numbers[1]:.0f} to {numbers[2]:.0f} %){more}"
+            f"{_beyond_words(found, stress, k, lane)}"
         )
     return tuple(said)
+
+
+def _beyond_words(found: Stability, stress: str, k: int, lane: int) -> str:
+    """Where structure stands at the horizon, seen from the tipping point; nothing where there is none or the data do not say."""
+    if not found.beyond or not found.beyond_informed[lane]:
+        return ""
+    estimate = found.beyond[stress]
+    mean, lower, upper = (float(v[k, lane]) for v in (estimate.mean, estimate.lower, estimate.upper))
+    side = "above" if lower > 0 else "below" if upper < 0 else "not clearly on either side of"
+    return f"; structure then {side} the tipping point (distance {mean:+.2f}, {lower:+.2f} to {upper:+.2f}; full recovery is 1)"

@@ -1,4 +1,4 @@
-"""The fitted population as a file, so that a new visit needs a filter pass and no refit. population.json, format 2."""
+"""The fitted population as a file, so that a new visit needs a filter pass and no refit. population.json, format 3."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from remanent.dynamics.priors import layout
 from remanent.study.panel import Panel
 from remanent.study.record.files import write_whole
 
-FORMAT = 2
+FORMAT = 3
 NAME = "population.json"
 KEPT_DRAWS = 400
 _AGAIN = "Run `remanent run STUDY OUT` once more."
@@ -91,7 +91,7 @@ def _check_version(content: dict[str, Any], path: Path) -> None:
         raise InputError(
             f"has format {content['format']}; this version reads format {FORMAT}",
             where=str(path),
-            why="The model has other parameters now (drug classes, placements, covariates, dropout).",
+            why="The model has other parameters or covariates now.",
             do=_AGAIN,
         )
     if content["priors"] != _priors_hash():
@@ -108,6 +108,7 @@ def not_in(known: Design, panel: Panel) -> list[Problem]:
         *(("phenotype" if n in panel.symptoms.names else "derivatives", n, n) for n in found if n not in seen),
         *(("medication", "drug", f"drug class {c}") for c in now.classes if c not in known.classes),
         *(("ect", "placement", f"placement {p}") for p in now.placements if p not in known.placements),
+        *(("participants", "diagnosis", f"diagnosis {d}") for d in now.diagnoses if d not in known.diagnoses),
     ]
     why = "is new since the population was fitted and takes no part in this update; run `remanent run` to fit it."
     return [Problem(file, None, column, f'"{what}" {why}', "set_aside") for file, column, what in new]

@@ -85,12 +85,14 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     from remanent.stages.courses import with_plans
     from remanent.stages.early_warning import with_measures
     from remanent.stages.planning import plan_ahead
+    from remanent.stages.programs import keep_programs
     from remanent.stages.publish import Found, publish
     from remanent.stages.relapses import by_rule
     from remanent.stages.rivals import rivalry
     from remanent.stages.standing import standing, without_records
     from remanent.study.panel import build_panel
 
+    keep_programs()
     known = None if refit else population.load(options.out)
     with Record.open(options.out, create=False, seed=options.seed) as record:
         tables = record.tables()

@@ -12,6 +12,7 @@ from remanent._errors import UsageError
 from remanent.report.saved import from_json, to_json
 from remanent.report.trial_page import CurveView, PolicyView, TrialView, render_trial
 from remanent.stages import population
+from remanent.stages.programs import keep_programs
 from remanent.stages.workers import many
 from remanent.study.record.files import write_whole
 from remanent.trial.derivatives import write_json
@@ -46,6 +47,7 @@ def run_trial(spec_path: str, out: Path, *, workers: int, cluster: str, log: Cal
     spec = read_trial(spec_path)
     known = None if spec.population == "reference" else population.load(Path(spec.population))
     _check_out(out)
+    keep_programs()
     found = []
     for one in _everywhere(spec, known, workers, cluster):
         log("replicate", number=one.number, mechanism=one.mechanism)

@@ -1,0 +1,59 @@
+"""Compiled programs are kept between runs: what took a first run half of its processor time, a second one reads.
+
+They lie in the user's cache folder (`XDG_CACHE_HOME`, or ~/.cache), 512 MB of them at most, by version of JAX and kind of processor:
+a program made for another processor may not run. They hold no data. `JAX_COMPILATION_CACHE_DIR` names another folder,
+`JAX_ENABLE_COMPILATION_CACHE=false` keeps nothing.
+"""
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+KEPT_BYTES = 512 * 2**20
+WORTH_KEEPING_S = 0.1
+_FOLDER, _SIZE, _LEAST = (
+    "jax_compilation_cache_dir",
+    "jax_compilation_cache_max_size",
+    "jax_persistent_cache_min_compile_time_secs",
+)
+
+
+def keep_programs() -> None:
+    """Keep compiled programs for the next run, in a folder of this user unless JAX was told of another; nowhere if it cannot be written.
+
+    Processes started later keep them too: JAX reads its settings from the environment.
+    """
+    import jax
+
+    wanted: dict[str, str | int | float] = {_SIZE: KEPT_BYTES, _LEAST: WORTH_KEEPING_S}
+    if getattr(jax.config, _FOLDER) is None:
+        try:
+            folder = cache_folder()
+            folder.mkdir(parents=True, exist_ok=True)
+        except (OSError, RuntimeError):  # a read-only home, or none
+            return
+        if not os.access(folder, os.W_OK):
+            return
+        wanted[_FOLDER] = str(folder)
+    for name, value in wanted.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
+
+
+def cache_folder() -> Path:
+    """Where programs for this version of JAX and this kind of processor lie."""
+    import jax
+
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    kind = hashlib.sha256(f"{platform.machine()} {_abilities()}".encode()).hexdigest()[:12]
+    return base / "remanent" / f"jax-{jax.__version__}-{kind}"
+
+
+def _abilities() -> str:
+    """What the processor can do, as Linux tells it; its name elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())

@@ -1,0 +1,59 @@
+"""Compiled programs are kept between processes, and only where the user allows it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_COMPILE = """
+import jax
+from remanent.stages import programs
+programs.WORTH_KEEPING_S = 0.0
+programs.keep_programs()
+jax.jit(lambda x: x * 2 + 1)(1.0).block_until_ready()
+print(jax.config.jax_compilation_cache_dir)
+"""
+
+
+def compile_one(home: Path, **settings: str) -> str:
+    unset = ("XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE")
+    environment = {k: v for k, v in os.environ.items() if k not in unset} | {"HOME": str(home), **settings}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _COMPILE], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+def programs_in(folder: Path) -> dict[Path, int]:
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*-cache")}
+
+
+def test_a_program_is_kept_and_used_again(tmp_path: Path) -> None:
+    folder = Path(compile_one(tmp_path))
+    assert folder.parent == tmp_path / ".cache" / "remanent"
+    kept = programs_in(folder)
+    assert kept
+    compile_one(tmp_path)
+    assert programs_in(folder) == kept
+
+
+def test_the_users_folder_is_taken(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    assert compile_one(tmp_path, JAX_COMPILATION_CACHE_DIR=str(own)) == str(own)
+    assert programs_in(own)
+    assert not (tmp_path / ".cache").exists()
+
+
+def test_nothing_is_kept_where_the_user_says_so(tmp_path: Path) -> None:
+    compile_one(tmp_path, JAX_ENABLE_COMPILATION_CACHE="false")
+    assert not programs_in(tmp_path)
+
+
+@pytest.mark.parametrize("home", ["a file", ""], ids=["home is a file", "no home"])
+def test_without_a_folder_to_write_nothing_is_kept(tmp_path: Path, home: str) -> None:
+    (tmp_path / "a file").write_text("")
+    where = tmp_path / home if home else Path("/proc/none")
+    assert compile_one(where) == "None"
