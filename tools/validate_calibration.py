@@ -1,94 +1,332 @@
-"""Are the forecasts calibrated over many cohorts? Simulate studies as files, run them, hold every number against the truth.
+"""States, remanence, forecasts and stated errors of the advice against the known truth of many simulated cohorts.
 
-usage: python tools/validate_calibration.py [COHORTS] [PATIENTS]     prints the table of docs/validation/calibration.md
+usage: python tools/validate_calibration.py [COHORTS] [PATIENTS] [FIRST_SEED] [SCENARIO]     prints the tables of docs/validation/calibration.md and advice.md
+
+SCENARIO is `demo`, or `recovered`: an active drug, much and varied gain of structure, and a hazard that is low for those who have it, so that a taper is
+advised to many and wrong in some.
+
+Studies are simulated as files (ratings, drugs, labs, sleep, events; no scans) and run like any other. The truth of a forecast is the probability of relapse of
+each virtual patient under each plan, by the simulator's own integration of the model's equations. The patients' own courses differ (continued, tapered,
+stopped at various times), so a plan ahead is mostly one that the patient has never been through. `±`: standard error, cohorts being the units.
 """
 
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.stats import norm
 
+from remanent.dynamics.grid import look_ahead
+from remanent.plan.decide import shipped_thresholds
+from remanent.plan.errors import AdviceErrors, Truths, could_taper
+from remanent.plan.simulate import STANDARD_PLANS, months_on_drugs
+from remanent.relapse.predict import EDGES_DAYS, Ensemble, kept
 from remanent.stages.analyse import Results, analyse
+from remanent.stages.error_rates import error_rates
 from remanent.stages.measure import measure_study
+from remanent.stages.next_measurement import ensemble_of, possible_today
 from remanent.stages.tables import tables
 from remanent.study.panel import build_panel
 from remanent.study.store import Record
 from remanent.trial.cohort import simulate
 from remanent.trial.spec import demo_spec
-from remanent.trial.truth import read_truth
+from remanent.trial.truth import HORIZONS, read_truth
 from remanent.trial.write import write_study
 
-QUANTITIES = ("function", "structure", "relapse continue", "relapse taper", "relapse stop")
+HORIZON = 182
+SCENARIOS: dict[str, dict[str, object]] = {
+    "demo": {},
+    "recovered": {
+        "mechanism": "active",
+        "params": {"mu_gs": 1.0, "sd_gs": 0.45, "c": 0.0085, "a": 0.03, "h0": 0.012, "eta_f": 3.0},
+    },
+}
+LIMITS = {name: float(entry["value"]) for name, entry in (shipped_thresholds()["default"] or {}).items()}
+ERRORS = (
+    ("taper", "below", "hold is below the threshold"),
+    ("taper", "caused", "relapse that tapering causes"),
+    ("hold", "needless", "could have tapered"),
+    ("hold", "needless_months", "months on drugs that this costs"),
+)
+Truth = dict[tuple[str, str, float | None, int | None, str | None], float | str]
+
+
+class Case(NamedTuple):
+    """One patient at risk whose forecasts the data inform.
+
+    Attributes
+    ----------
+    stated
+        Expected errors of the advice by name, for this patient and (`rule_...`) for the rule as such; NaN where that error is not possible.
+    forecast, truth
+        Probability of relapse within HORIZON by plan.
+    early
+        Forecast and truth within 91 days on unchanged doses.
+    months
+        Expected months on drugs within HORIZON on unchanged doses, by the truth.
+    """
+
+    advice: str
+    stated: dict[str, float]
+    forecast: dict[str, float]
+    truth: dict[str, float]
+    early: tuple[float, float] = (np.nan, np.nan)
+    months: float = np.nan
+
+
+class Cohort(NamedTuple):
+    """What one cohort shows: rows (truth, mean, share of the posterior below the truth) by quantity, and its cases."""
+
+    pairs: dict[str, np.ndarray]
+    cases: list[Case]
+    converged: bool
 
 
 def _silent(*_: object, **__: object) -> None:
     """Drop a log line."""
 
 
-def one_cohort(seed: int, patients: int, folder: Path) -> tuple[Results, dict]:
-    """Simulate, write, read and analyse one cohort (ratings, drugs, labs, sleep, events; no scans): results and truth."""
-    write_study(simulate(demo_spec(n_patients=patients, seed=seed, derivatives=False)), folder / "study")
+def one_cohort(seed: int, patients: int, folder: Path, scenario: str = "demo") -> Cohort:
+    """Simulate, write, read and analyse one cohort, and hold it against its truth."""
+    spec = demo_spec(n_patients=patients, seed=seed, derivatives=False, **SCENARIOS[scenario])
+    write_study(simulate(spec), folder / "study")
     measure_study(folder / "study", folder / "out", workers=1, participants=(), log=_silent)
     with Record.open(folder / "out") as record:
         panel = build_panel(record.tables(), record.features())
     results = analyse(panel, seed=0, thresholds=None, log=_silent)
     if results is None:
         raise RuntimeError("the simulated cohort gave no results")
-    return results, read_truth(folder / "study")
+    truth = read_truth(folder / "study")
+    return Cohort(
+        {**states(results, truth), **ahead(results, truth)}, cases(results, truth), results.posterior.converged
+    )
 
 
-def pairs(results: Results, truth: dict) -> dict[str, np.ndarray]:
-    """Rows (true, mean, lower, upper) of each quantity."""
-    found = tables(results)
-    rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in QUANTITIES}
-    states, forecasts = found["states"], found["forecasts"]
-    for i, who in enumerate(states["participant_id"]):
-        for name in ("function", "structure"):
-            true = truth.get((who, name, states["day"][i], None, None))
-            mean, sd = states[f"{name}_mean"][i], states[f"{name}_sd"][i]
+# Intervals
+
+
+def states(results: Results, truth: Truth) -> dict[str, np.ndarray]:
+    """Function and structure on every day of states.tsv."""
+    found, rows = tables(results)["states"], {"function": [], "structure": []}
+    for i, who in enumerate(found["participant_id"]):
+        for name, mine in rows.items():
+            true, mean, sd = (
+                truth.get((who, name, found["day"][i], None, None)),
+                found[f"{name}_mean"][i],
+                found[f"{name}_sd"][i],
+            )
             if isinstance(true, float):
-                rows[name].append((true, mean, mean - 1.645 * sd, mean + 1.645 * sd))
-    for i, who in enumerate(forecasts["participant_id"]):
-        key = (who, "relapse", forecasts["day"][i], 182, forecasts["plan"][i])
-        values = tuple(forecasts[f"relapse_{part}"][i] for part in ("mean", "lower", "upper"))
-        if forecasts["horizon_days"][i] == 182 and np.isfinite(values[0]) and isinstance(truth.get(key), float):
-            rows[f"relapse {forecasts['plan'][i]}"].append((truth[key], *values))
-    return {name: np.array(values) for name, values in rows.items()}
+                mine.append((true, mean, norm.cdf((true - mean) / sd)))
+    return {name: np.array(values).reshape(-1, 3) for name, values in rows.items()}
 
 
-def summary(cohorts: list[dict[str, np.ndarray]]) -> list[str]:
-    """A Markdown table: error, bias and coverage of the 90 % interval, with the standard error of the coverage between cohorts."""
-    lines = [
-        "| quantity | values | mean absolute error | bias | 90 % interval covers |",
-        "|---|---|---|---|---|",
+def ahead(results: Results, truth: Truth) -> dict[str, np.ndarray]:
+    """Relapse under each plan and remanence at HORIZON, of patients whose forecast the data inform."""
+    line, after, out = results.timeline, results.after, {}
+    row = int(np.searchsorted(EDGES_DAYS[1:], HORIZON))
+    people = [(lane, results.panel.patients[i], float(line.today[lane])) for lane, i in enumerate(line.lanes)]
+    for plan in STANDARD_PLANS:
+        rolled = kept(after, look_ahead(line, results.outcome.dose[plan], EDGES_DAYS))
+        out[f"relapse {plan}"] = _against(
+            after,
+            [1 - a.survival[row] for a in rolled],
+            results.outcome.relapse[plan].mean[row],
+            {
+                lane: truth.get((who, "relapse", day, HORIZON, plan))
+                for lane, who, day in people
+                if results.outcome.informed[plan][lane]
+            },
+        )
+        if plan == "stop":
+            ratio = [a.function[row] / t.f for a, t in zip(rolled, after.today, strict=True)]
+            known = {
+                lane: truth.get((who, "remanence", day, HORIZON, None))
+                for lane, who, day in people
+                if results.outcome.remanence_informed[lane]
+            }
+            out["remanence"] = _against(after, ratio, results.outcome.remanence.mean[row], known)
+    return out
+
+
+def _against(after: Ensemble, draws: Sequence[np.ndarray], mean: np.ndarray, known: dict[int, object]) -> np.ndarray:
+    """Rows (truth, mean, share below) of the lanes with a truth; draws of each mechanism, [draw, lane]."""
+    rows = [
+        (true, mean[lane], sum(w * (d[:, lane] < true).mean() for w, d in zip(after.weight[lane], draws, strict=True)))
+        for lane, true in known.items()
+        if isinstance(true, float) and np.isfinite(true) and np.isfinite(mean[lane])
     ]
-    for name in QUANTITIES:
-        per = [c[name] for c in cohorts if len(c[name])]
+    return np.array(rows).reshape(-1, 3)
+
+
+def coverage_table(cohorts: Sequence[Cohort]) -> list[str]:
+    """Error, bias and coverage of the central 50 and 90 % intervals."""
+    lines = [
+        "| quantity | values | mean absolute error | bias | 50 % interval covers | 90 % interval covers |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in cohorts[0].pairs:
+        per = [c.pairs[name] for c in cohorts if len(c.pairs[name])]
         every = np.concatenate(per)
-        error = every[:, 1] - every[:, 0]
-        share = np.array([((v[:, 0] >= v[:, 2]) & (v[:, 0] <= v[:, 3])).mean() for v in per])
-        spread = share.std(ddof=1) / np.sqrt(len(share)) if len(share) > 1 else np.nan
+        bias = ratio([v[:, 1] - v[:, 0] for v in per])
+        cover = [ratio([abs(v[:, 2] - 0.5) <= half for v in per]) for half in (0.25, 0.45)]
         lines.append(
-            f"| {name} | {len(every)} | {np.abs(error).mean():.3f} | {error.mean():+.3f} | {100 * share.mean():.0f} ± {100 * spread:.0f} % |"
+            f"| {name} | {len(every)} | {np.abs(every[:, 1] - every[:, 0]).mean():.3f} | {bias[0]:+.3f} ± {bias[1]:.3f} | "
+            + " | ".join(f"{100 * share:.0f} ± {100 * error:.0f} %" for share, error in cover)
+            + " |"
         )
     return lines
 
 
+def ratio(per: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Mean over all values, and its standard error from totals of cohorts, which are independent of one another."""
+    total, count = np.array([v.sum() for v in per], float), np.array([len(v) for v in per], float)
+    mean = total.sum() / count.sum()
+    k = len(per)
+    spread = np.sqrt(k / (k - 1) * ((total - mean * count) ** 2).sum()) / count.sum() if k > 1 else np.nan
+    return float(mean), float(spread)
+
+
+# Advice
+
+
+def cases(results: Results, truth: Truth) -> list[Case]:
+    """Every patient still at risk whose forecasts the data inform, with the simulator's truth."""
+    rates = error_rates(results, ensemble_of(results, possible_today(results, 0)), 0, None)
+    row, early = (int(np.searchsorted(EDGES_DAYS[1:], days)) for days in (HORIZON, 91))
+    out = []
+    for lane, i in enumerate(results.timeline.lanes):
+        who, day = results.panel.patients[i], float(results.timeline.today[lane])
+        true = {plan: truth.get((who, "relapse", day, HORIZON, plan)) for plan in STANDARD_PLANS}
+        informed = all(results.outcome.informed[plan][lane] for plan in STANDARD_PLANS)
+        if not informed or not all(isinstance(v, float) for v in true.values()):
+            continue
+        code = results.advice[lane].code
+        stated = {**_chances(rates.patients.get(who)), **_chances(rates.rule.get(code), "rule_")}
+        relapse = results.outcome.relapse
+        forecast = {plan: float(relapse[plan].mean[row, lane]) for plan in STANDARD_PLANS}
+        soon = (float(relapse["continue"].mean[early, lane]), truth[who, "relapse", day, 91, "continue"])
+        months = _months(truth, (who, day), results.outcome.dose["continue"][:, :, [lane]], row)
+        out.append(Case(code, stated, forecast, true, soon, months))
+    return out
+
+
+def _chances(errors: AdviceErrors | None, prefix: str = "") -> dict[str, float]:
+    names = {name: getattr(errors, name, None) for _, name, _ in ERRORS}
+    return {prefix + name: np.nan if one is None else one.mean for name, one in names.items()}
+
+
+def _months(truth: Truth, who: tuple[str, float], dose: np.ndarray, row: int) -> float:
+    """Months on drugs within HORIZON by the truth, whose cumulative hazard is interpolated between its horizons."""
+    known = [truth[who[0], "relapse", who[1], h, "continue"] for h in HORIZONS]
+    cumulative = -np.log1p(-np.clip(known, 0.0, 1 - 1e-9))
+    alive = np.exp(-np.interp(EDGES_DAYS[1:], (0, *HORIZONS), (0.0, *cumulative)))
+    return float(months_on_drugs(alive[:, None, None], dose)[row, 0, 0])
+
+
+def realised(case: Case) -> dict[str, float]:
+    """The errors that the truth makes of an advice."""
+    alive = {plan: np.array([1 - p]) for plan, p in case.truth.items()}
+    truths = Truths(alive["stop"], alive["continue"], alive["taper"], np.zeros(1), np.ones(1))
+    needless = float(could_taper(truths, LIMITS)[0])
+    return {
+        "below": float(truths.hold[0] < LIMITS["least_hold"]),
+        "caused": float(max(truths.stay[0] - truths.tapered[0], 0.0)),
+        "needless": needless,
+        "needless_months": needless * case.months if needless else 0.0,
+    }
+
+
+def error_table(cohorts: Sequence[Sequence[Case]]) -> list[str]:
+    """Stated against realised; `act` is right as far as relapse comes as soon as it says."""
+    lines = [
+        "| advice | error | stated for | patients | stated | realised | difference |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for advice, name, words in ERRORS:
+        for prefix, whom in (("", "the patient"), ("rule_", "the rule")):
+            per = [
+                [
+                    (c.stated[prefix + name], realised(c)[name])
+                    for c in cohort
+                    if c.advice == advice and np.isfinite(c.stated.get(prefix + name, np.nan))
+                ]
+                for cohort in cohorts
+            ]
+            lines.append(_stated_line(f"| {advice} | {words} | {whom}", per))
+    per = [[c.early for c in cohort if c.advice == "act"] for cohort in cohorts]
+    return [*lines, _stated_line("| act | relapse within 91 days on unchanged doses | the patient", per)]
+
+
+def _stated_line(head: str, per: Sequence[Sequence[tuple[float, float]]]) -> str:
+    pairs = [np.array(group) for group in per if group]
+    if not pairs:
+        return f"{head} | 0 | | | |"
+    stated, real = np.concatenate(pairs).mean(0)
+    gap, error = ratio([p[:, 0] - p[:, 1] for p in pairs])
+    return f"{head} | {sum(map(len, pairs))} | {stated:.3f} | {real:.3f} | {gap:+.3f} ± {error:.3f} |"
+
+
+def calibration_table(cohorts: Sequence[Sequence[Case]]) -> list[str]:
+    """Calibration in the large and slope of the relapse forecasts, by plan."""
+    lines = ["| plan | patients | mean forecast | mean truth | in the large | slope |", "|---|---|---|---|---|---|"]
+    for plan in STANDARD_PLANS:
+        per = [np.array([(c.forecast[plan], c.truth[plan]) for c in cohort]) for cohort in cohorts if cohort]
+        every = np.concatenate(per)
+        gap, error = ratio([p[:, 0] - p[:, 1] for p in per])
+        mean, true = every.mean(0)
+        steep, spread = slope(every), slope_error(per)
+        lines.append(
+            f"| {plan} | {len(every)} | {mean:.3f} | {true:.3f} | {gap:+.3f} ± {error:.3f} | {steep:.2f} ± {spread:.2f} |"
+        )
+    return lines
+
+
+def slope(pairs: np.ndarray) -> float:
+    """Calibration slope: coefficient of the forecast's logit in a logistic regression of the true probability."""
+    p = np.clip(pairs[:, 0], 1e-4, 1 - 1e-4)
+    x, y = np.log(p / (1 - p)), pairs[:, 1]
+
+    def loss(beta: np.ndarray) -> float:
+        eta = beta[0] + beta[1] * x
+        return float((np.logaddexp(0, eta) - y * eta).mean())
+
+    return float(minimize(loss, np.array([0.0, 1.0])).x[1])
+
+
+def slope_error(per: Sequence[np.ndarray], resamples: int = 100) -> float:
+    """Its standard error, cohorts resampled."""
+    rng, k = np.random.default_rng(0), len(per)
+    if k < 2:
+        return np.nan
+    return float(np.std([slope(np.concatenate([per[i] for i in rng.integers(k, size=k)])) for _ in range(resamples)]))
+
+
 def main() -> None:
     """Run and print."""
-    count, patients = (int(v) for v in (*sys.argv[1:], *("12", "40")[len(sys.argv) - 1 :]))
-    cohorts = []
-    for seed in range(100, 100 + count):
+    given = [*sys.argv[1:], *("12", "40", "300", "demo")[len(sys.argv) - 1 :]]
+    (count, patients, first), scenario = map(int, given[:3]), given[3]
+    cohorts: list[Cohort] = []
+    for seed in range(first, first + count):
         with tempfile.TemporaryDirectory() as folder:
-            results, truth = one_cohort(seed, patients, Path(folder))
-        cohorts.append(pairs(results, truth))
+            cohorts.append(one_cohort(seed, patients, Path(folder), scenario))
+        last = cohorts[-1]
         print(
-            f"cohort {seed}: converged {results.posterior.converged}, mechanism {results.comparison.cohort.round(2)}",
+            f"cohort {seed}: converged {last.converged}, {len(last.cases)} informed, {dict(Counter(c.advice for c in last.cases))}",
             flush=True,
         )
-    print(f"\n{count} cohorts of {patients} patients, true mechanism dual, forecasts at 182 days:\n")
-    print("\n".join(summary(cohorts)))
+        if len(cohorts) % 4 == 0 or len(cohorts) == count:
+            people = [c.cases for c in cohorts]
+            print(
+                f"\n{len(cohorts)} cohorts of {patients}, {scenario}, forecasts at {HORIZON} days:\n",
+                *coverage_table(cohorts),
+                sep="\n",
+            )
+            print("", *calibration_table(people), "", *error_table(people), "", sep="\n", flush=True)
 
 
 if __name__ == "__main__":
