@@ -2,8 +2,9 @@
 
 usage: python tools/validate_calibration.py [COHORTS] [PATIENTS] [FIRST_SEED] [SCENARIO]     prints the tables of docs/validation/calibration.md and advice.md
 
-SCENARIO is `demo`, or `recovered`: an active drug, much and varied gain of structure, and a hazard that is low for those who have it, so that a taper is
-advised to many and wrong in some.
+SCENARIO is `demo`; `recovered`: an active drug, much and varied gain of structure, and a hazard that is low for those who have it, so that many could taper;
+or `prior`: mechanism and dynamics of every cohort drawn from the model's own priors, under which stated probabilities must be realised if the code is right.
+The advice is judged by two rules: the shipped one, and an eager one that tapers where hold is surely above 0.4 and asks for nothing else.
 
 Studies are simulated as files (ratings, drugs, labs, sleep, events; no scans) and run like any other. The truth of a forecast is the probability of relapse of
 each virtual patient under each plan, by the simulator's own integration of the model's equations. The patients' own courses differ (continued, tapered,
@@ -13,16 +14,18 @@ stopped at various times), so a plan ahead is mostly one that the patient has ne
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.stats import norm
 
 from remanent.dynamics.grid import look_ahead
-from remanent.plan.decide import shipped_thresholds
+from remanent.dynamics.priors import MECHANISMS, table
+from remanent.plan.decide import decide, shipped_thresholds
 from remanent.plan.errors import AdviceErrors, Truths, could_taper
 from remanent.plan.simulate import STANDARD_PLANS, months_on_drugs
 from remanent.relapse.predict import EDGES_DAYS, Ensemble, kept
@@ -39,14 +42,11 @@ from remanent.trial.truth import HORIZONS, read_truth
 from remanent.trial.write import write_study
 
 HORIZON = 182
-SCENARIOS: dict[str, dict[str, object]] = {
-    "demo": {},
-    "recovered": {
-        "mechanism": "active",
-        "params": {"mu_gs": 1.0, "sd_gs": 0.45, "c": 0.0085, "a": 0.03, "h0": 0.012, "eta_f": 3.0},
-    },
-}
-LIMITS = {name: float(entry["value"]) for name, entry in (shipped_thresholds()["default"] or {}).items()}
+RECOVERED = {"mu_gs": 0.8, "sd_gs": 0.4, "c": 0.0085, "a": 0.03, "h0": 0.005, "eta_f": 3.5}
+DRAWN = ("k_f", "r", "p", "sd_p", "mu_gs", "sd_gs", "sd_gf", "sig_f", "sig_s", "omega", "tau_w", "tau_e", "h0", "eta_f")
+EAGER = {"least_hold": 0.4, "most_extra_relapse": 0.3, "act_relapse": 1.01, "crp_mg_l": 1e3, "sleep_h": 0.0}
+SHIPPED = {name: float(entry["value"]) for name, entry in (shipped_thresholds()["default"] or {}).items()}
+RULES = {"shipped": SHIPPED, "eager": {**SHIPPED, **EAGER}}
 ERRORS = (
     ("taper", "below", "hold is below the threshold"),
     ("taper", "caused", "relapse that tapering causes"),
@@ -57,7 +57,7 @@ Truth = dict[tuple[str, str, float | None, int | None, str | None], float | str]
 
 
 class Case(NamedTuple):
-    """One patient at risk whose forecasts the data inform.
+    """One patient at risk whose forecasts the data inform, under one rule.
 
     Attributes
     ----------
@@ -71,6 +71,7 @@ class Case(NamedTuple):
         Expected months on drugs within HORIZON on unchanged doses, by the truth.
     """
 
+    rule: str
     advice: str
     stated: dict[str, float]
     forecast: dict[str, float]
@@ -91,9 +92,36 @@ def _silent(*_: object, **__: object) -> None:
     """Drop a log line."""
 
 
+def population(scenario: str, seed: int) -> dict[str, object]:
+    """What a specification names of the true population."""
+    if scenario == "demo":
+        return {}
+    if scenario == "recovered":
+        return {"mechanism": "active", "params": RECOVERED}
+    rng, prior = np.random.default_rng([seed, 11]), table()["dynamics"]
+    drawn = {name: _positive(prior[name], rng) for name in (*DRAWN, "c_ratio", "a_ratio")}
+    c = drawn["r"] * drawn.pop("c_ratio")
+    a = c * drawn.pop("a_ratio")
+    stress = [float(rng.normal(prior[name]["mean"], prior[name]["sd"])) for name in ("b_crp", "b_sleep")]
+    params = {**drawn, "c": c, "a": a, "b": stress}
+    mechanism = MECHANISMS[rng.integers(len(MECHANISMS))]
+    passive, active = (mechanism in both for both in (("passive", "dual"), ("active", "dual")))
+    absent = (*(() if passive else ("p", "sd_p")), *(() if active else ("a",)))
+    return {"mechanism": mechanism, "params": {k: v for k, v in params.items() if k not in absent}}
+
+
+def _positive(entry: Mapping[str, Any], rng: np.random.Generator) -> float:
+    """A draw of the prior above zero: the simulator wants gains that are."""
+    if entry["scale"] == "log":
+        return float(entry["mean"] * np.exp(entry["sd"] * rng.normal()))
+    while (drawn := rng.normal(entry["mean"], entry["sd"])) <= 0:
+        pass
+    return float(drawn)
+
+
 def one_cohort(seed: int, patients: int, folder: Path, scenario: str = "demo") -> Cohort:
     """Simulate, write, read and analyse one cohort, and hold it against its truth."""
-    spec = demo_spec(n_patients=patients, seed=seed, derivatives=False, **SCENARIOS[scenario])
+    spec = demo_spec(n_patients=patients, seed=seed, derivatives=False, **population(scenario, seed))
     write_study(simulate(spec), folder / "study")
     measure_study(folder / "study", folder / "out", workers=1, participants=(), log=_silent)
     with Record.open(folder / "out") as record:
@@ -195,23 +223,26 @@ def ratio(per: Sequence[np.ndarray]) -> tuple[float, float]:
 
 
 def cases(results: Results, truth: Truth) -> list[Case]:
-    """Every patient still at risk whose forecasts the data inform, with the simulator's truth."""
-    rates = error_rates(results, ensemble_of(results, possible_today(results, 0)), 0, None)
+    """Every patient still at risk whose forecasts the data inform, under both rules, with the simulator's truth."""
     row, early = (int(np.searchsorted(EDGES_DAYS[1:], days)) for days in (HORIZON, 91))
-    out = []
-    for lane, i in enumerate(results.timeline.lanes):
-        who, day = results.panel.patients[i], float(results.timeline.today[lane])
-        true = {plan: truth.get((who, "relapse", day, HORIZON, plan)) for plan in STANDARD_PLANS}
-        informed = all(results.outcome.informed[plan][lane] for plan in STANDARD_PLANS)
-        if not informed or not all(isinstance(v, float) for v in true.values()):
-            continue
-        code = results.advice[lane].code
-        stated = {**_chances(rates.patients.get(who)), **_chances(rates.rule.get(code), "rule_")}
-        relapse = results.outcome.relapse
-        forecast = {plan: float(relapse[plan].mean[row, lane]) for plan in STANDARD_PLANS}
-        soon = (float(relapse["continue"].mean[early, lane]), truth[who, "relapse", day, 91, "continue"])
-        months = _months(truth, (who, day), results.outcome.dose["continue"][:, :, [lane]], row)
-        out.append(Case(code, stated, forecast, true, soon, months))
+    now, out = ensemble_of(results, possible_today(results, 0)), []
+    for rule, limits in RULES.items():
+        thresholds = {"default": {name: {"value": value} for name, value in limits.items()}}
+        judged = replace(results, advice=tuple(decide(s, thresholds) for s in results.situation))
+        rates = error_rates(judged, now, 0, thresholds)
+        for lane, i in enumerate(results.timeline.lanes):
+            who, day = results.panel.patients[i], float(results.timeline.today[lane])
+            true = {plan: truth.get((who, "relapse", day, HORIZON, plan)) for plan in STANDARD_PLANS}
+            informed = all(results.outcome.informed[plan][lane] for plan in STANDARD_PLANS)
+            if not informed or not all(isinstance(v, float) for v in true.values()):
+                continue
+            code = judged.advice[lane].code
+            stated = {**_chances(rates.patients.get(who)), **_chances(rates.rule.get(code), "rule_")}
+            relapse = results.outcome.relapse
+            forecast = {plan: float(relapse[plan].mean[row, lane]) for plan in STANDARD_PLANS}
+            soon = (float(relapse["continue"].mean[early, lane]), truth[who, "relapse", day, 91, "continue"])
+            months = _months(truth, (who, day), results.outcome.dose["continue"][:, :, [lane]], row)
+            out.append(Case(rule, code, stated, forecast, true, soon, months))
     return out
 
 
@@ -232,9 +263,10 @@ def realised(case: Case) -> dict[str, float]:
     """The errors that the truth makes of an advice."""
     alive = {plan: np.array([1 - p]) for plan, p in case.truth.items()}
     truths = Truths(alive["stop"], alive["continue"], alive["taper"], np.zeros(1), np.ones(1))
-    needless = float(could_taper(truths, LIMITS)[0])
+    limits = RULES[case.rule]
+    needless = float(could_taper(truths, limits)[0])
     return {
-        "below": float(truths.hold[0] < LIMITS["least_hold"]),
+        "below": float(truths.hold[0] < limits["least_hold"]),
         "caused": float(max(truths.stay[0] - truths.tapered[0], 0.0)),
         "needless": needless,
         "needless_months": needless * case.months if needless else 0.0,
@@ -242,24 +274,22 @@ def realised(case: Case) -> dict[str, float]:
 
 
 def error_table(cohorts: Sequence[Sequence[Case]]) -> list[str]:
-    """Stated against realised; `act` is right as far as relapse comes as soon as it says."""
+    """Stated against realised, for each patient and for the rule as such; `act` is right as far as relapse comes as soon as it says."""
     lines = [
-        "| advice | error | stated for | patients | stated | realised | difference |",
-        "|---|---|---|---|---|---|---|",
+        "| rule | advice | error | stated for | patients | stated | realised | difference |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for advice, name, words in ERRORS:
-        for prefix, whom in (("", "the patient"), ("rule_", "the rule")):
-            per = [
-                [
-                    (c.stated[prefix + name], realised(c)[name])
-                    for c in cohort
-                    if c.advice == advice and np.isfinite(c.stated.get(prefix + name, np.nan))
+    for rule in RULES:
+        for advice, name, words in ERRORS:
+            given = [[c for c in cohort if (c.rule, c.advice) == (rule, advice)] for cohort in cohorts]
+            for key, whom in ((name, "the patient"), (f"rule_{name}", "the rule")):
+                per = [
+                    [(c.stated[key], realised(c)[name]) for c in mine if np.isfinite(c.stated.get(key, np.nan))]
+                    for mine in given
                 ]
-                for cohort in cohorts
-            ]
-            lines.append(_stated_line(f"| {advice} | {words} | {whom}", per))
-    per = [[c.early for c in cohort if c.advice == "act"] for cohort in cohorts]
-    return [*lines, _stated_line("| act | relapse within 91 days on unchanged doses | the patient", per)]
+                lines.append(_stated_line(f"| {rule} | {advice} | {words} | {whom}", per))
+    acted = [[c.early for c in cohort if (c.rule, c.advice) == ("shipped", "act")] for cohort in cohorts]
+    return [*lines, _stated_line("| shipped | act | relapse within 91 days on unchanged doses | the patient", acted)]
 
 
 def _stated_line(head: str, per: Sequence[Sequence[tuple[float, float]]]) -> str:
@@ -275,7 +305,8 @@ def calibration_table(cohorts: Sequence[Sequence[Case]]) -> list[str]:
     """Calibration in the large and slope of the relapse forecasts, by plan."""
     lines = ["| plan | patients | mean forecast | mean truth | in the large | slope |", "|---|---|---|---|---|---|"]
     for plan in STANDARD_PLANS:
-        per = [np.array([(c.forecast[plan], c.truth[plan]) for c in cohort]) for cohort in cohorts if cohort]
+        each = [[(c.forecast[plan], c.truth[plan]) for c in cohort if c.rule == "shipped"] for cohort in cohorts]
+        per = [np.array(one) for one in each if one]
         every = np.concatenate(per)
         gap, error = ratio([p[:, 0] - p[:, 1] for p in per])
         mean, true = every.mean(0)
@@ -315,8 +346,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             cohorts.append(one_cohort(seed, patients, Path(folder), scenario))
         last = cohorts[-1]
+        advised = Counter(f"{c.rule} {c.advice}" for c in last.cases)
         print(
-            f"cohort {seed}: converged {last.converged}, {len(last.cases)} informed, {dict(Counter(c.advice for c in last.cases))}",
+            f"cohort {seed}: converged {last.converged}, {len(last.cases) // len(RULES)} informed, {dict(advised)}",
             flush=True,
         )
         if len(cohorts) % 4 == 0 or len(cohorts) == count:
