@@ -15,7 +15,7 @@ from remanent.dynamics import hazard
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.hazard import Hazards
 from remanent.dynamics.model import Params
-from remanent.dynamics.steps import Grid
+from remanent.dynamics.steps import Grid, unobserved, without_events
 
 log_likelihood, last_state, smooth, replicate = (
     compiled(getattr(recursions, name)) for name in ("log_likelihood", "last_state", "smooth", "replicate")
@@ -49,6 +49,22 @@ def test_filter_with_relapse_equals_its_plain_twin(seed):
         assert float(log_lik[i]) == pytest.approx(expected.log_lik, abs=1e-9)
         np.testing.assert_allclose(last.mean[:, i], expected.mean, atol=1e-9)
         np.testing.assert_allclose(last.cov[..., i], expected.cov, atol=1e-10)
+
+
+def test_a_patient_of_whom_nothing_is_seen_needs_no_slots():
+    """The short cuts for an unobserved grid against the whole recursion on a grid whose readings are all switched off."""
+    rng = np.random.default_rng(4)
+    params, grid = random_params(rng), random_grid(rng, hazard=True)
+    off = without_events(grid._replace(observed=np.zeros_like(grid.observed)))
+    short, whole = last_state(params, unobserved(grid)), last_state(params, off)
+    kept = short.mean.shape[0]
+    assert kept == whole.mean.shape[0] - INDICATORS
+    np.testing.assert_allclose(short.mean, whole.mean[:kept], atol=1e-12)
+    np.testing.assert_allclose(short.cov, whole.cov[:kept, :kept], atol=1e-12)
+    mean, variance = compiled(recursions.unwatched)(params, grid)
+    states = smooth(params, off)
+    np.testing.assert_allclose(mean, states.f_mean, atol=1e-12)
+    np.testing.assert_allclose(np.sqrt(variance), states.f_sd, atol=1e-10)
 
 
 def test_filter_equals_the_textbook_filter():

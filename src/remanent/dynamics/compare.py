@@ -12,7 +12,7 @@ answered is answered by its prior (one half for the cohort, the cohort's answer 
 no answer to the open question would move it much. The same information is reported for every parameter and every pair of mechanisms.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float
 from scipy.special import digamma, gammaln, logsumexp
 
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import log_likelihood, replicate
+from remanent.dynamics.filter import replicate
 from remanent.dynamics.infer import Posterior, by_lane
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, Mechanism, table, to_params
 from remanent.dynamics.steps import Grid
@@ -214,20 +214,20 @@ def identifiability(
     """Expected information of the design about each effect (module docstring); `weight` says which background is likely for the other effect."""
     limits = settings()["identifiable"]
     replicates = -(-int(limits["simulated_patients"]["value"]) // grid.dt.shape[1])
-    layout, design = posterior.layout, _repeat(grid, replicates)
+    layout = posterior.layout
     typical = _typical_effects(posterior)
     rng = np.random.default_rng(seed)
-    simulated = [_simulate(layout, rng, typical[m], SWITCHES[m], design) for m in range(len(MECHANISMS))]
+    simulated = [_simulated(layout, rng, (typical[m], SWITCHES[m]), grid, replicates) for m in range(len(MECHANISMS))]
     other = (weight @ SWITCHES)[::-1]
     sd = {
-        m: _expected_sd(layout, typical[m], SWITCHES[m], simulated[m], replicates)
+        m: _expected_sd(layout, typical[m], SWITCHES[m], simulated[m])
         for m in range(len(MECHANISMS))
         if SWITCHES[m].any()
     }
     gains = np.array([[sd[m][layout.index(g)] if m in sd else np.nan for g in _GAIN] for m in range(len(MECHANISMS))])
     background = [_PAIR[effect][int(other[effect] >= 0.5)][1] for effect in range(len(EFFECTS))]
     sd_ratio = np.array([gains[m, effect] for effect, m in enumerate(background)])
-    expected = _expected_log_lik(layout, typical, simulated, replicates)[..., :lanes]
+    expected = _expected_log_lik(layout, typical, simulated)[..., :lanes]
     nats = _weights_of_evidence(expected, other)
     cohort = sd_ratio <= limits["sd_ratio"]["value"]
     patient = cohort[None] & (nats >= limits["patient_nats"]["value"])
@@ -248,17 +248,12 @@ def _contrasts(
     return tuple(out)
 
 
-def _expected_sd(layout: Layout, theta: np.ndarray, switches: np.ndarray, data: Grid, replicates: int) -> np.ndarray:
-    """Expected posterior over prior sd of every parameter: prior precision plus Fisher information, the mean outer product of scores.
-
-    One replicate of the cohort at a time: the program, and the shapes, are those of the fit.
-    """
-    information, lanes = np.eye(layout.size), data.dt.shape[1] // replicates
-    at, whole = (jnp.asarray(theta), jnp.asarray(switches)), Grid(*map(np.asarray, data))
-    for k in range(replicates):
-        part = Grid(*(jnp.asarray(v[..., k * lanes : (k + 1) * lanes]) for v in whole))
-        scores = np.asarray(by_lane(layout)(*at, part)[1])
-        information += scores @ scores.T / replicates
+def _expected_sd(layout: Layout, theta: np.ndarray, switches: np.ndarray, data: Sequence[Grid]) -> np.ndarray:
+    """Expected posterior over prior sd of every parameter: prior precision plus Fisher information, the mean outer product of scores over replicates."""
+    information = np.eye(layout.size)
+    for one in data:
+        scores = np.asarray(by_lane(layout)(jnp.asarray(theta), jnp.asarray(switches), one)[1])
+        information += scores @ scores.T / len(data)
     return np.sqrt(np.diag(np.linalg.inv(information)))
 
 
@@ -272,35 +267,31 @@ def _typical_effects(posterior: Posterior) -> list[np.ndarray]:
     return out
 
 
-def _repeat(grid: Grid, times: int) -> Grid:
-    return Grid(*(jnp.asarray(np.concatenate([np.asarray(v)] * times, axis=-1)) for v in grid))
-
-
 @lru_cache(maxsize=8)
-def _evaluate(layout: Layout) -> Any:
-    return compiled(lambda theta, switches, grid: log_likelihood(to_params(theta, layout, switches), grid, layout.form))
-
-
-@lru_cache(maxsize=8)
-def _replicator(layout: Layout) -> Any:
+def replicator(layout: Layout) -> Any:
+    """Program: the same design with observations from the model's own law, by standard normal noise at given theta and switches."""
     return compiled(
         lambda noise, theta, switches, grid: replicate(noise, to_params(theta, layout, switches), grid, layout.form)
     )
 
 
-def _simulate(layout: Layout, rng: np.random.Generator, theta: np.ndarray, switches: np.ndarray, design: Grid) -> Grid:
-    noise = jnp.asarray(rng.standard_normal(design.value.shape))
-    return _replicator(layout)(noise, jnp.asarray(theta), jnp.asarray(switches), design)
+def _simulated(
+    layout: Layout, rng: np.random.Generator, truth: tuple[np.ndarray, np.ndarray], grid: Grid, replicates: int
+) -> list[Grid]:
+    """Replicates of the cohort, one at a time: the programs, and the shapes, are those of the fit."""
+    given, (*slots, lanes) = Grid(*map(jnp.asarray, grid)), grid.value.shape
+    noise = np.split(rng.standard_normal((*slots, lanes * replicates)), replicates, axis=-1)
+    return [replicator(layout)(jnp.asarray(z), *map(jnp.asarray, truth), given) for z in noise]
 
 
 def _expected_log_lik(
-    layout: Layout, typical: list[np.ndarray], simulated: list[Grid], replicates: int
+    layout: Layout, typical: list[np.ndarray], simulated: list[list[Grid]]
 ) -> Float[np.ndarray, "model data lane"]:
     """Mean log likelihood (nats) of each lane's simulated data under each mechanism."""
 
-    def mean(model: int, data: Grid) -> np.ndarray:
-        values = _evaluate(layout)(jnp.asarray(typical[model]), jnp.asarray(SWITCHES[model]), data)
-        return np.asarray(values).reshape(replicates, -1).mean(0)
+    def mean(model: int, data: list[Grid]) -> np.ndarray:
+        at = jnp.asarray(typical[model]), jnp.asarray(SWITCHES[model])
+        return np.mean([np.asarray(by_lane(layout)(*at, one)[0]) for one in data], axis=0)
 
     return np.stack([np.stack([mean(m, data) for data in simulated]) for m in range(len(MECHANISMS))])
 

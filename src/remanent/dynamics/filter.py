@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from remanent.dynamics import recursion
 from remanent.dynamics.model import FormName, Params
 from remanent.dynamics.recursion import G_F, G_S, LINEAR, P_GAIN, START_SD, F, Form, Moments, Q, S, Smoothed
-from remanent.dynamics.steps import Grid, Lane, Slots
+from remanent.dynamics.steps import Grid, Lane, Slots, Steps
 from remanent.dynamics.two_basin import TWO_BASIN
 
 __all__ = [
@@ -20,10 +20,12 @@ __all__ = [
     "Q",
     "S",
     "Smoothed",
+    "filtered",
     "last_state",
     "log_likelihood",
     "replicate",
     "smooth",
+    "unwatched",
 ]
 
 FORMS: Mapping[FormName, Form] = {"linear": LINEAR, "two-basin": TWO_BASIN}
@@ -31,12 +33,22 @@ FORMS: Mapping[FormName, Form] = {"linear": LINEAR, "two-basin": TWO_BASIN}
 
 def log_likelihood(params: Params, grid: Grid, form: FormName = "linear") -> Lane:
     """Log marginal likelihood of each patient's observations and relapse, dropout or censoring."""
-    return recursion.log_likelihood(FORMS[form], params, grid)
+    return recursion.filtered(FORMS[form], params, grid)[1]
 
 
 def last_state(params: Params, grid: Grid, form: FormName = "linear") -> Moments:
     """Filtered law of the state after each patient's last step."""
-    return recursion.last_state(FORMS[form], params, grid)
+    return recursion.filtered(FORMS[form], params, grid)[0]
+
+
+def filtered(params: Params, grid: Grid, form: FormName = "linear") -> tuple[Moments, Lane]:
+    """Both, of one pass."""
+    return recursion.filtered(FORMS[form], params, grid)
+
+
+def unwatched(params: Params, grid: Grid, form: FormName = "linear") -> tuple[Steps, Steps]:
+    """Mean and variance of function at each step, nothing of the patient being seen."""
+    return recursion.unwatched(FORMS[form], params, grid)
 
 
 def smooth(params: Params, grid: Grid, form: FormName = "linear") -> Smoothed:

@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import last_state
 from remanent.dynamics.hazard import Hazards, relapse_share, tilted_moments
 from remanent.dynamics.model import SENSITIVE, AnyArray, FormName, Params, Transition, transition
+from remanent.dynamics.pointwise import passed
 from remanent.dynamics.priors import Layout, to_params
 from remanent.dynamics.recursion import G_F, G_S, P_GAIN, F, Q, S
 from remanent.dynamics.steps import Grid, log_relative_hazard, tethered
@@ -107,33 +107,18 @@ def draw_today(
     rng: np.random.Generator,
 ) -> Today:
     """For each draw of theta, one draw of every patient's state from its filtered law."""
-    mean, cov = (
-        np.asarray(v) for v in _laws(layout)(jnp.asarray(theta), jnp.asarray(switches), Grid(*map(jnp.asarray, grid)))
-    )
-    root = np.linalg.cholesky(cov + 1e-12 * np.eye(mean.shape[-1]))
+    found, kept = passed(layout, switches, np.asarray(theta), grid), len(KEPT[layout.form])
+    root = np.linalg.cholesky(found.cov[..., :kept, :kept] + 1e-12 * np.eye(kept))
+    mean = found.mean[..., :kept]
     x = mean + (root @ rng.standard_normal((*mean.shape, 1)))[..., 0]
     return Today(theta, *np.moveaxis(x, -1, 0))
 
 
-KEPT: Mapping[FormName, np.ndarray] = {
-    "linear": np.array([F, S, P_GAIN, G_F, G_S, Q]),
-    "two-basin": np.array([F, S, P_GAIN, G_F, G_S, Q, THETA]),
+# The states that `Today` keeps, the first of both forms.
+KEPT: Mapping[FormName, tuple[int, ...]] = {
+    "linear": (F, S, P_GAIN, G_F, G_S, Q),
+    "two-basin": (F, S, P_GAIN, G_F, G_S, Q, THETA),
 }
-
-
-@lru_cache(maxsize=8)
-def _laws(layout: Layout) -> Callable[..., Any]:
-    """Program: mean [draw, patient, state] and covariance [draw, patient, state, state] of (f, s) and the random effects after the last step."""
-    kept = KEPT[layout.form]
-
-    def laws(theta: Array, switches: Array, grid: Grid) -> tuple[Array, Array]:
-        def one(t: Array) -> tuple[Array, Array]:
-            moments = last_state(to_params(t, layout, switches), grid, layout.form)
-            return moments.mean[kept].T, jnp.moveaxis(moments.cov[kept][:, kept], -1, 0)
-
-        return jax.lax.map(one, theta)
-
-    return compiled(laws)
 
 
 def roll_forward(layout: Layout, switches: Float[np.ndarray, " 2"], today: Today, outlook: Outlook) -> Ahead:

@@ -121,8 +121,9 @@ def on_data(posterior: Posterior, grid: Grid) -> Posterior:
     """The same population posterior with the log likelihoods of these lanes: a filter pass, no refit."""
     program, data = by_lane(posterior.layout), Grid(*(jnp.asarray(v) for v in grid))
     fits = []
-    for m, one in enumerate(posterior.fits):
-        per_lane, _ = program(jnp.asarray(one.mode), jnp.asarray(SWITCHES[m]), data)
+    for one in posterior.fits:
+        switches = SWITCHES[MECHANISMS.index(one.mechanism)]
+        per_lane, _ = program(jnp.asarray(one.mode), jnp.asarray(switches), data)
         fits.append(replace(one, patient_log_lik=np.asarray(per_lane)))
     return Posterior(posterior.layout, tuple(fits))
 

@@ -22,7 +22,7 @@ from remanent.dynamics.gaussian import Law, Vector
 from remanent.dynamics.hazard import hazards, tilted_moments
 from remanent.dynamics.model import AnyArray, Params, Transition
 from remanent.dynamics.propagate import Move, propagate
-from remanent.dynamics.steps import Grid, Lane, Slots, Steered, Steps, sensitivity, steered, without_events
+from remanent.dynamics.steps import Grid, Lane, Slots, Steered, Steps, sensitivity, steered, unobserved, without_events
 
 F, S, P_GAIN, G_F, G_S, Q = 0, 1, 2, 3, 4, 5
 MOVING = 2  # f and s move; p_i, g_f,i, g_s,i and q_i push them; every random effect is constant
@@ -120,8 +120,9 @@ class Smoothed(NamedTuple):
     withdrawal: Steps
 
 
-def log_likelihood(form: Form, params: Params, grid: Grid) -> Lane:
-    """Log marginal likelihood of each patient's observations and relapse or censoring."""
+def filtered(form: Form, params: Params, grid: Grid) -> tuple[Moments, Lane]:
+    """Law of the state after each patient's last step, and log marginal likelihood of observations and relapse or censoring (nats)."""
+    params = _read_levels(params, grid)
 
     def body(carry: tuple[Moments, Lane], step: Steered) -> tuple[tuple[Moments, Lane], None]:
         moments, total = carry
@@ -129,17 +130,25 @@ def log_likelihood(form: Form, params: Params, grid: Grid) -> Lane:
         return (after, total + gained), None
 
     start = form.start(params, grid)
-    (_, total), _ = jax.lax.scan(body, (start, jnp.zeros(grid.dt.shape[1])), form.steer(params, grid))
-    return total
+    found: tuple[Moments, Lane] = jax.lax.scan(body, (start, jnp.zeros(grid.dt.shape[1])), form.steer(params, grid))[0]
+    return found
 
 
-def last_state(form: Form, params: Params, grid: Grid) -> Moments:
-    """Filtered law of the state after each patient's last step."""
+def unwatched(form: Form, params: Params, grid: Grid) -> tuple[Steps, Steps]:
+    """Mean and variance of function at each step, [step, patient], nothing of the patient being seen."""
+    params = _read_levels(params, unobserved(grid))
 
-    def body(moments: Moments, step: Steered) -> tuple[Moments, None]:
-        return _update(params, _predict(params, moments, step, form.move(params, moments, step)), step)[0], None
+    def body(moments: Moments, step: Steered) -> tuple[Moments, tuple[Lane, Lane]]:
+        after = _predict(params, moments, step, form.move(params, moments, step))
+        return after, (after.law.mean.f, after.law.ff)
 
-    return jax.lax.scan(body, form.start(params, grid), form.steer(params, grid))[0]
+    found: tuple[Steps, Steps] = jax.lax.scan(body, form.start(params, grid), form.steer(params, grid))[1]
+    return found
+
+
+def _read_levels(params: Params, grid: Grid) -> Params:
+    """Where no indicator is read, none has a level worth carrying."""
+    return params if grid.value.shape[0] else params._replace(sd_mu=params.sd_mu[:0])
 
 
 def smooth(form: Form, params: Params, grid: Grid) -> Smoothed:

@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import smooth
+from remanent.dynamics.filter import smooth, unwatched
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, to_params
 from remanent.dynamics.recursion import Smoothed
-from remanent.dynamics.steps import Grid, unobserved
+from remanent.dynamics.steps import Grid
 
 Theta = Float[np.ndarray, "draw param"]
 LEAST_WEIGHT = 1e-3
@@ -42,14 +42,35 @@ def posterior_states(
     posterior: Posterior, grid: Grid, weight: Float[np.ndarray, " mechanism"], draws: int, rng: np.random.Generator
 ) -> States:
     """Mix smoothed states over `draws` parameter draws of each mechanism; the same from the prior, with nothing observed, to compare."""
-    blind = unobserved(grid)
-    even = np.full(len(MECHANISMS), 1 / len(MECHANISMS))
     after = _mixture(posterior.layout, [fit.draw(rng, draws) for fit in posterior.fits], grid, weight)
     prior_draws = [rng.standard_normal((draws, posterior.layout.size)) for _ in MECHANISMS]
-    before = _mixture(posterior.layout, prior_draws, blind, even)
+    before = _prior_variance(posterior.layout, prior_draws, grid)
     real = np.isfinite(grid.day)
-    removed = 1 - (after.f_sd**2 * real).sum(0) / np.maximum((before.f_sd**2 * real).sum(0), 1e-12)
+    removed = 1 - (after.f_sd**2 * real).sum(0) / np.maximum((before * real).sum(0), 1e-12)
     return States(after, removed)
+
+
+def _prior_variance(layout: Layout, draws: list[Theta], grid: Grid) -> Float[np.ndarray, "step lane"]:
+    """Variance of function over draws and mechanisms, all equally likely."""
+    data = Grid(*map(jnp.asarray, grid))
+    parts = [_unwatched(layout)(jnp.asarray(d), jnp.asarray(s), data) for d, s in zip(draws, SWITCHES, strict=True)]
+    first, second = (np.mean([np.asarray(p[k]) for p in parts], axis=0) for k in (0, 1))
+    return np.maximum(second - first**2, 0.0)
+
+
+@lru_cache(maxsize=8)
+def _unwatched(layout: Layout) -> Callable[..., Any]:
+    """Program: mean over draws of the mean of function, and of its second moment."""
+
+    def moments(theta: Array, switches: Array, grid: Grid) -> tuple[Array, Array]:
+        def one(t: Array) -> tuple[Array, Array]:
+            mean, variance = unwatched(to_params(t, layout, switches), grid, layout.form)
+            return mean, variance + mean**2
+
+        first, second = jax.lax.map(one, theta)
+        return first.mean(0), second.mean(0)
+
+    return compiled(moments)
 
 
 def _mixture(layout: Layout, draws: list[Theta], grid: Grid, weight: np.ndarray) -> Smoothed:

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float, Int
 
 from remanent.dynamics.model import SENSITIVE, AnyArray, Lanes, Params, transition
@@ -71,7 +70,7 @@ class Grid(NamedTuple):
 
 def unobserved(grid: Grid) -> Grid:
     """The same design, nothing of the patient having been seen: neither measures nor events."""
-    return without_events(grid._replace(observed=np.zeros_like(grid.observed)))
+    return without_events(grid._replace(**{name: getattr(grid, name)[:0] for name in PER_SLOT}))
 
 
 def without_events(grid: Grid) -> Grid:

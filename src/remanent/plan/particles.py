@@ -6,23 +6,20 @@ the model's own transition with its process noise, and a particle counts as far 
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import last_state
 from remanent.dynamics.forecast import KEPT, Today
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.model import transition
-from remanent.dynamics.priors import SWITCHES, Layout, to_params
+from remanent.dynamics.pointwise import passed
+from remanent.dynamics.priors import SWITCHES
 from remanent.dynamics.steps import Grid
 from remanent.plan.next_scan import Reading
-from remanent.relapse.predict import in_buckets
 
 _NAMED = ("l_f", "l_s", "l_e", "l_w", "mu", "sigma")
 _SCALAR = ("tau_e", "tau_w", "k_f", "c", "a", "r", "sig_f", "sig_s")
@@ -57,11 +54,9 @@ def possible(
     """Draws of today under one mechanism; `size`: (draws, patients)."""
     draws, patients = size
     theta = posterior.fits[mechanism].draw(rng, draws)
-    program, switches, given = _laws(posterior.layout), jnp.asarray(SWITCHES[mechanism]), Grid(*map(jnp.asarray, grid))
-    found = [program(jnp.asarray(part), switches, given) for part in in_buckets(theta)]
-    mean, cov, trace, withdrawal = (np.concatenate(v) for v in zip(*(f[:4] for f in found), strict=True))
-    params = {name: np.concatenate([f[4][name] for f in found]) for name in found[0][4]}
-    mean, cov = mean[:, :patients], cov[:, :patients]
+    found = passed(posterior.layout, SWITCHES[mechanism], theta, grid)
+    named = {name: getattr(found.params, name) for name in (*_NAMED, *_SCALAR, "alpha")}
+    mean, cov = found.mean[:, :patients], found.cov[:, :patients]
     kept = len(KEPT[posterior.layout.form])
     inner = cov[..., :kept, :kept] + 1e-12 * np.eye(kept)
     z = rng.standard_normal((*mean.shape[:2], kept, 1))
@@ -70,24 +65,8 @@ def possible(
     level = mean[..., kept:] + (gain @ (x - mean[..., :kept])[..., None])[..., 0]
     level_cov = cov[..., kept:, kept:] - gain @ cov[..., :kept, kept:]
     today = Today(theta, *np.moveaxis(x, -1, 0))
-    level = level + params["mu"][:, None]
-    return Possible(today, level, level_cov, trace[:, :patients], withdrawal[:, :patients], params)
-
-
-@lru_cache(maxsize=8)
-def _laws(layout: Layout) -> Callable[..., Any]:
-    """Program: law of the whole state after the last step, (f, s, effects) first, and the parameters it rests on."""
-
-    def laws(theta: Array, switches: Array, grid: Grid) -> tuple[Any, ...]:
-        def one(t: Array) -> tuple[Any, ...]:
-            params = to_params(t, layout, switches)
-            moments = last_state(params, grid, layout.form)
-            named = {k: getattr(params, k) for k in (*_NAMED, *_SCALAR, "alpha")}
-            return moments.mean.T, jnp.moveaxis(moments.cov, -1, 0), moments.trace, moments.withdrawal, named
-
-        return jax.lax.map(one, theta)
-
-    return compiled(laws)
+    level = level + named["mu"][:, None]
+    return Possible(today, level, level_cov, found.trace[:, :patients], found.withdrawal[:, :patients], named)
 
 
 def moved(

@@ -118,7 +118,7 @@ def prior_ensemble(
 
 
 def _drawn(layout: Layout, theta: np.ndarray, mechanism: int, grid: Grid, rng: np.random.Generator) -> Today:
-    return _joined([draw_today(layout, one, SWITCHES[mechanism], grid, rng) for one in in_buckets(theta)])
+    return draw_today(layout, theta, SWITCHES[mechanism], grid, rng)
 
 
 def in_buckets(theta: Float[np.ndarray, "draw param"], size: int = DRAW_BUCKET) -> list[np.ndarray]:

@@ -77,6 +77,8 @@ class Outcome:
         By plan, whether the data moved that forecast enough to be shown, [lane].
     remanence, remanence_informed
         Under withdrawal; NaN where undefined, [interval, lane]; [lane].
+    unseen
+        By plan, probability of relapse from the prior's draws of each mechanism, [interval, draw, lane].
     """
 
     dose: Mapping[str, np.ndarray]
@@ -84,6 +86,7 @@ class Outcome:
     informed: Mapping[str, np.ndarray]
     remanence: Estimate
     remanence_informed: np.ndarray
+    unseen: Mapping[str, list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -260,20 +263,18 @@ def forecast(panel: Panel, timeline: TimeLine, after: Ensemble, before: Ensemble
     limits = comparing.settings()["informed"]
     least, enough = limits["contraction"]["value"], panel.relapsed.sum() >= limits["relapses"]["value"]
     dose = {name: planned_exposure(plan, given, timeline.today, EDGES_DAYS) for name, plan in STANDARD_PLANS.items()}
-    relapse, informed, rolled = {}, {}, {}
+    relapse, informed, unseen = {}, {}, {}
     for name in STANDARD_PLANS:
         outlook = look_ahead(timeline, dose[name], EDGES_DAYS)
-        rolled[name], blind = kept(after, outlook), kept(before, outlook)
-        relapse[name] = relapse_probability(after, rolled[name])
-        informed[name] = enough & (_contraction(after, before, rolled[name], blind) >= least)
+        rolled, blind = kept(after, outlook), kept(before, outlook)
+        relapse[name] = relapse_probability(after, rolled)
+        unseen[name] = [1 - a.survival for a in blind]
+        removed = contraction([1 - a.survival for a in rolled], unseen[name], (after.weight, before.weight))
+        informed[name] = enough & (removed >= least)
         if name == "stop":
-            remains = remanence(after, rolled[name])
-            remains_informed = _function_contraction(after, before, rolled[name], blind) >= least
-    return Outcome(dose, relapse, informed, remains, remains_informed)
-
-
-def _contraction(after: Ensemble, before: Ensemble, rolled: Sequence[Kept], blind: Sequence[Kept]) -> np.ndarray:
-    return contraction([1 - a.survival for a in rolled], [1 - a.survival for a in blind], (after.weight, before.weight))
+            remains = remanence(after, rolled)
+            remains_informed = _function_contraction(after, before, rolled, blind) >= least
+    return Outcome(dose, relapse, informed, remains, remains_informed, unseen)
 
 
 def _function_contraction(

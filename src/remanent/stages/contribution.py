@@ -98,9 +98,11 @@ def _without_each(timeline: TimeLine) -> list[tuple[str, Grid, np.ndarray, np.nd
 
 def _event_score(posterior: Posterior, grid: Grid, weight: np.ndarray) -> np.ndarray:
     """Log p(relapse or no relapse | everything measured) per lane of the grid, averaged over mechanisms (nats)."""
-    both, measured = (on_data(posterior, g) for g in (grid, without_events(grid)))
+    kept = np.flatnonzero(weight)
+    which = Posterior(posterior.layout, tuple(posterior.fits[m] for m in kept))
+    both, measured = (on_data(which, g) for g in (grid, without_events(grid)))
     scores = [b.patient_log_lik - m.patient_log_lik for b, m in zip(both.fits, measured.fits, strict=True)]
-    return np.tensordot(weight, np.stack(scores), 1)
+    return np.tensordot(weight[kept], np.stack(scores), 1)
 
 
 def _bernoulli_bits(p: np.ndarray, q: np.ndarray) -> np.ndarray:

@@ -1,19 +1,16 @@
 """How often the advice is wrong: for each patient over the posterior, and for the rule as such over virtual patients of the same design."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from remanent.dynamics.compare import settings
-from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import replicate
+from remanent.dynamics.compare import replicator, settings
 from remanent.dynamics.grid import TimeLine, look_ahead
-from remanent.dynamics.infer import Posterior, on_data
-from remanent.dynamics.priors import SWITCHES, Layout, to_params
+from remanent.dynamics.infer import by_lane
+from remanent.dynamics.priors import SWITCHES, Layout
 from remanent.dynamics.steps import Grid, without_events
 from remanent.plan.decide import AdviceCode, decide, shipped_thresholds, thresholds_for
 from remanent.plan.errors import AdviceErrors, Chance, Truths, of_patient, of_rule
@@ -144,11 +141,10 @@ def _rule_errors(
     codes: list[AdviceCode] = []
     truths: list[Truths] = []
     cohorts = min(MOST_COHORTS, -(-VIRTUAL_PATIENTS // count))
-    blind = {plan: _relapse(results.before, line, results.outcome.dose[plan]) for plan in STANDARD_PLANS}
     for _ in range(cohorts):
         virtual = _cohort(results, rng)
         relapse = {plan: _relapse(virtual.today, virtual.line, results.outcome.dose[plan]) for plan in STANDARD_PLANS}
-        outcome = _outcome(results, virtual, relapse, blind)
+        outcome = _outcome(results, virtual, relapse)
         situations = [situation_of(results.panel, virtual.line, outcome, k, table) for k in range(count)]
         codes += [decide(s, table).code for s, a in zip(situations, asked, strict=True) if a]
         truth = _truth(results, virtual, relapse, _rows(limits))
@@ -162,9 +158,7 @@ def _relapse(ensemble: Ensemble, line: TimeLine, dose: np.ndarray) -> list[np.nd
     return [1 - a.survival for a in kept(ensemble, look_ahead(line, dose, EDGES_DAYS))]
 
 
-def _outcome(
-    results: Results, virtual: _Virtual, relapse: dict[str, list[np.ndarray]], blind: dict[str, list[np.ndarray]]
-) -> Outcome:
+def _outcome(results: Results, virtual: _Virtual, relapse: dict[str, list[np.ndarray]]) -> Outcome:
     """Forecasts of a virtual cohort under the standard plans, as `analyse.forecast` makes them."""
     limits = settings()["informed"]
     enough = results.panel.relapsed.sum() >= limits["relapses"]["value"]
@@ -173,7 +167,9 @@ def _outcome(
     for plan, every in relapse.items():
         draws = [d[:, :-1] if m == virtual.truth else d for m, d in enumerate(every)]
         found[plan] = summarise(draws, virtual.today.weight)
-        informed[plan] = enough & (contraction(draws, blind[plan], weights) >= limits["contraction"]["value"])
+        informed[plan] = enough & (
+            contraction(draws, results.outcome.unseen[plan], weights) >= limits["contraction"]["value"]
+        )
     return replace(results.outcome, relapse=found, informed=informed)
 
 
@@ -197,25 +193,17 @@ def _cohort(results: Results, rng: np.random.Generator) -> _Virtual:
     truth = int(rng.choice(len(which), p=weight[0, which] / weight[0, which].sum()))
     m, theta = which[truth], thetas[which[truth]][-1]
     noise, given = jnp.asarray(rng.standard_normal(line.grid.value.shape)), Grid(*map(jnp.asarray, line.grid))
-    value = np.asarray(_replica(layout)(noise, jnp.asarray(theta), jnp.asarray(SWITCHES[m]), given))
+    value = np.asarray(replicator(layout)(noise, jnp.asarray(theta), jnp.asarray(SWITCHES[m]), given).value)
     quiet = np.zeros_like(line.grid.dt)
     seen = line.grid._replace(value=value, relapse=quiet, dropout=quiet)
     today = ensemble_at(posterior, thetas, seen, weight, rng)
-    return _Virtual(replace(line, grid=seen), today, truth, _at_risk(posterior, m, theta, seen)[:lanes])
+    return _Virtual(replace(line, grid=seen), today, truth, _at_risk(layout, m, theta, seen)[:lanes])
 
 
-@lru_cache(maxsize=8)
-def _replica(layout: Layout) -> Callable[..., Any]:
-    """Program: observations of the same design from the model's own law."""
-    return compiled(
-        lambda noise, theta, switches, grid: (
-            replicate(noise, to_params(theta, layout, switches), grid, layout.form).value
-        )
-    )
-
-
-def _at_risk(posterior: Posterior, mechanism: int, theta: np.ndarray, seen: Grid) -> np.ndarray:
+def _at_risk(layout: Layout, mechanism: int, theta: np.ndarray, seen: Grid) -> np.ndarray:
     """Probability of no event until today given the records, [lane]; by the program that fitted the population."""
-    there = Posterior(posterior.layout, tuple(replace(one, mode=theta) for one in posterior.fits))
-    both, measured = (on_data(there, grid).fits[mechanism].patient_log_lik for grid in (seen, without_events(seen)))
+    at = jnp.asarray(theta), jnp.asarray(SWITCHES[mechanism])
+    both, measured = (
+        np.asarray(by_lane(layout)(*at, Grid(*map(jnp.asarray, grid)))[0]) for grid in (seen, without_events(seen))
+    )
     return np.exp(both - measured)
