@@ -58,7 +58,6 @@ def running(out: Path):
         settings = Settings(port)
         gate = build(out, record, settings)
         bench = gate.app.state.desk.bench
-        bench.ahead = 0  # one patient is looked at
         bench.start()
         server = uvicorn.Server(uvicorn.Config(gate, log_level="error", access_log=False, lifespan="off"))
         serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

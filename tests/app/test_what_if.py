@@ -1,5 +1,6 @@
 """What-if over a real small study: the plans of `run --plans`, their numbers and their refusals."""
 
+import numpy as np
 import pytest
 import yaml
 from client import opened, serving
@@ -10,6 +11,7 @@ from remanent.app.whatif import NoAnswerError, Workbench
 from remanent.plan.parse import parse_plans
 from remanent.plan.plans import TAPER
 from remanent.plan.simulate import what_if
+from remanent.relapse.predict import EDGES_DAYS
 from remanent.stages.courses import people
 from remanent.study.store import Record
 
@@ -17,7 +19,7 @@ from remanent.study.store import Record
 @pytest.fixture(scope="module")
 def bench(small_out):
     with Record.open(small_out, create=False) as record:
-        made = Workbench(small_out, record, Shelf(small_out, record), ahead=0)
+        made = Workbench(small_out, record, Shelf(small_out, record))
         made.warm_up()
         assert not made.state.failed
         yield made
@@ -48,6 +50,21 @@ def test_the_numbers_are_those_of_the_plans_room(bench, one, asked):
     assert found.relapse.mean[:, 0] == pytest.approx(expected.relapse.mean[:, 0], abs=1e-5)
     assert "\n" not in as_line(asked, one)
     assert parse_plans(yaml.safe_load(as_line(asked, one)))[0] == plan, "the line that is shown gives the same plan"
+
+
+def test_a_plan_of_the_report_has_the_reports_numbers(bench):
+    """To the last digit: both rest on the draws that the run kept."""
+    compared = 0
+    for who in bench.shelf.results.participants:
+        lane = bench._lane(who)
+        for plan in bench.shelf.view(who).forecasts.plans:
+            found = lane.one.results.outcome.relapse[plan.plan]
+            for part in ("mean", "lower", "upper"):
+                ends = np.searchsorted(EDGES_DAYS[1:], plan.horizon_days[plan.horizon_days > 0])
+                expected = getattr(plan, part)[plan.horizon_days > 0]
+                assert getattr(found, part)[ends, 0] == pytest.approx(expected, abs=1e-9)
+            compared += 1
+    assert compared > 5
 
 
 @pytest.mark.parametrize(

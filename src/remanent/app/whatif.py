@@ -1,13 +1,10 @@
-"""The model kept warm behind the pages: one thread prepares patients, requests read what is ready or prepare the patient they need."""
+"""The model kept warm behind the pages: what a run fitted and drew, programs compiled in the background, patients made ready when they are asked about."""
 
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
 
 from remanent._errors import InputError, RemanentError
 from remanent.app.answer import Answer, Lane, answer_of, difference
@@ -15,11 +12,8 @@ from remanent.app.asked import Asked, as_line, plan_of
 from remanent.app.shelf import Shelf
 from remanent.plan.decide import Thresholds, shipped_thresholds
 from remanent.plan.plans import TAPER
-from remanent.report.views import PatientView
-from remanent.stages.live import Base, OnePatient, load_base, one_patient, read_again, view_of
+from remanent.stages.live import Base, load_base, one_patient, read_again, view_of
 from remanent.study.store import Record
-
-MOST_LANES = 600
 
 
 class NoAnswerError(Exception):
@@ -37,18 +31,16 @@ class State:
 
 @dataclass
 class Workbench:
-    """Holds what is warm. One thread prepares patients (`ahead` of them); requests read, or prepare the one they need."""
+    """Holds what is warm: requests make the patient ready whom they need, in some tenths of a second."""
 
     out: Path
     record: Record
     shelf: Shelf
     thresholds: Mapping[str, Thresholds | None] | None = None
     state: State = field(default_factory=lambda: State(failed="the model was not started"))
-    ahead: int = MOST_LANES
     _base: Base | None = None
-    _lanes: dict[str, Lane | None] = field(default_factory=dict)
+    _lanes: dict[str, Lane] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    _waiting: int = 0
 
     def start(self) -> threading.Thread:
         """Warm up in the background."""
@@ -58,7 +50,7 @@ class Workbench:
         return thread
 
     def warm_up(self) -> None:
-        """Read, compare, compile on one patient, take in what was entered since the last run; then make everyone ready, one by one."""
+        """Read, compare, compile on one patient, take in what was entered since the last run; then compile what an entered row will need."""
         try:
             self._get_ready()
         except RemanentError as error:
@@ -67,7 +59,7 @@ class Workbench:
             self.state = State(failed=f"a fault of this program ({type(error).__name__}); please report it")
         else:
             self.state = State()
-            self._ready_everyone()
+            self._be_ready_for_entries()
 
     def _get_ready(self) -> None:
         self._base = load_base(self.record, self.out, self.thresholds, self._say)
@@ -77,17 +69,16 @@ class Workbench:
         for participant_id in self._entered_since():
             self.take_in(participant_id)
 
-    def _ready_everyone(self) -> None:
-        for participant_id in list(self._base.lanes)[: self.ahead] if self._base else ():
-            while self._waiting:
-                time.sleep(0.05)  # a person who waits comes first
-            with suppress(RemanentError):
-                self._prepare(participant_id)
-
     def _prepare(self, participant_id: str) -> None:
         lane = self._lane(participant_id)
         if lane is not None:
             answer_of(lane, TAPER, self.thresholds or shipped_thresholds())
+
+    def _be_ready_for_entries(self) -> None:
+        base = self._base
+        if base is not None and base.lanes:
+            with suppress(RemanentError):
+                one_patient(base, next(iter(base.lanes)), anew=True)
 
     def _say(self, said: str) -> None:
         self.state = State(warming=True, words=said)
@@ -105,13 +96,14 @@ class Workbench:
         if self._base is None:
             return "The model is not warm yet: the patient's numbers follow when it is"
         with self._lock:
-            self._base = read_again(self._base, self.record)
+            self._base = base = read_again(self._base, self.record)
             self._lanes.pop(participant_id, None)
-            lane = self._lane(participant_id)
-            if lane is None:
+            one = one_patient(base, participant_id, anew=True)
+            if one is None:
                 return "The population fitted in the last run does not know this patient; `remanent run` takes them in"
             former = self.shelf.results.patient(participant_id)
-            self.shelf.put(participant_id, *view_of(self._base, lane.one, former))
+            self._lanes[participant_id] = Lane(one)
+            self.shelf.put(participant_id, *view_of(self._base, one, former))
         return "The patient's state, forecasts and advice were computed anew, under the population of the last run (no refit)"
 
     def answer(self, participant_id: str, asked: Asked, key: str = "plan") -> Answer:
@@ -143,28 +135,9 @@ class Workbench:
         return "" if lane is None else difference(lane, plan_of(first, lane.one), plan_of(second, lane.one))
 
     def _lane(self, participant_id: str) -> Lane | None:
-        found = self._lanes.get(participant_id)
-        if found is not None or self._base is None:
+        """A patient made ready from the draws that the run kept, or as taken in since."""
+        found, base = self._lanes.get(participant_id), self._base
+        if found is not None or base is None or participant_id not in base.panel.patients:
             return found
-        self._waiting += 1
-        try:
-            return self._made(participant_id)
-        finally:
-            self._waiting -= 1
-
-    def _made(self, participant_id: str) -> Lane | None:
-        with self._lock:
-            if participant_id not in self._lanes and self._base is not None:
-                known = participant_id in self._base.panel.patients
-                one = one_patient(self._base, participant_id) if known else None
-                if one is not None and not self.shelf.is_live(participant_id):
-                    one = _as_shown(one, self.shelf.results.patient(participant_id))
-                self._lanes[participant_id] = None if one is None else Lane(one)
-            return self._lanes.get(participant_id)
-
-
-def _as_shown(one: OnePatient, view: PatientView) -> OnePatient:
-    """The same, informed where the patient's page is: the run told it from the whole cohort's draws, and two pages must not differ."""
-    shown, outcome = {plan.plan for plan in view.forecasts.plans}, one.results.outcome
-    informed = {name: np.array([name in shown]) for name in outcome.informed}
-    return replace(one, results=replace(one.results, outcome=replace(outcome, informed=informed)))
+        one = one_patient(base, participant_id)
+        return None if one is None else self._lanes.setdefault(participant_id, Lane(one))

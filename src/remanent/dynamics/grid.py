@@ -97,8 +97,8 @@ def therapy(doses: DoseHistory, levels: Levels, edges_days: np.ndarray) -> np.nd
     return exposure_by_class(doses, levels, edges_days)[_THERAPY]
 
 
-def build_timeline(panel: Panel, design: Design) -> TimeLine:
-    """Steps of every patient with at least one dated record."""
+def build_timeline(panel: Panel, design: Design, least_steps: int = 1) -> TimeLine:
+    """Steps of every patient with at least one dated record; `least_steps`: padded to so many, so that programs compiled for others serve."""
     lanes = np.flatnonzero(np.isfinite(panel.last_day))
     nodes = [_patient_nodes(panel, design, int(i)) for i in lanes]
     measures = len(design.indicators.names)
@@ -106,7 +106,7 @@ def build_timeline(panel: Panel, design: Design) -> TimeLine:
     columns = [_steps(one, slots, measures) for one in nodes]
     now = np.array([_stress_at(_stressors(panel, int(i)), panel.last_day[[i]], design)[:, 0] for i in lanes]).T
     lengths = np.array([c["dt"].size for c in columns], int)
-    steps = _bucket(int(lengths.max(initial=1)), _STEP_BUCKET)
+    steps = _bucket(max(int(lengths.max(initial=1)), least_steps), _STEP_BUCKET)
     width = _bucket(max(len(lanes), 1), _PATIENT_BUCKET)
     people = {
         "tether": read_covariates(panel, design.tether),

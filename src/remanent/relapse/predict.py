@@ -50,6 +50,11 @@ class Ensemble:
     today: tuple[Today, ...]
     weight: np.ndarray
 
+    def of(self, patient: int) -> "Ensemble":
+        """The same draws of one patient."""
+        one = slice(patient, patient + 1)
+        return Ensemble(self.posterior, self.mechanisms, tuple(t.of(one) for t in self.today), self.weight[one])
+
 
 @dataclass(frozen=True)
 class Estimate:

@@ -19,7 +19,7 @@ from remanent.dynamics.priors import MECHANISMS, layout
 from remanent.dynamics.reference import reference_on, reference_words
 from remanent.dynamics.sample import sampled
 from remanent.dynamics.states import States, posterior_states
-from remanent.dynamics.steps import Grid
+from remanent.dynamics.steps import Grid, unobserved
 from remanent.dynamics.survive import Kept
 from remanent.plan.decide import Advice, Interval, Situation, Thresholds, decide, shipped_thresholds, thresholds_for
 from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
@@ -28,6 +28,7 @@ from remanent.relapse.predict import (
     Ensemble,
     Estimate,
     contraction,
+    ensemble_at,
     kept,
     posterior_ensemble,
     prior_ensemble,
@@ -102,7 +103,7 @@ class Results:
     timeline: TimeLine
     posterior: Posterior
     comparison: Comparison
-    states: States
+    found_states: States | None
     outcome: Outcome
     situation: tuple[Situation, ...]
     advice: tuple[Advice, ...]
@@ -117,9 +118,41 @@ class Results:
     reference: str = ""
 
     @property
+    def states(self) -> States:
+        """States given everything.
+
+        Raises
+        ------
+        ValueError
+            Only forecasts were asked for.
+        """
+        if self.found_states is None:
+            raise ValueError("states were not computed")
+        return self.found_states
+
+    @property
     def indicators(self) -> Indicators:
         """The measures of the fit."""
         return self.design.indicators
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What is known of one patient who is looked at alone.
+
+    Attributes
+    ----------
+    drawn
+        Draws of today after and before the data: forecasts rest on them, and states are not computed.
+    like
+        The cohort's draws after and before the data: the patient's are drawn at the same population parameters, so that what data inform is told alike.
+    least_steps
+        See `build_timeline`.
+    """
+
+    drawn: tuple[Ensemble, Ensemble] | None = None
+    like: tuple[Ensemble, ...] = ()
+    least_steps: int = 1
 
 
 def analyse(
@@ -130,20 +163,22 @@ def analyse(
     log: Callable[..., None],
     population: Population | Compared | Fitting = Fitting(),
     standing: Standing | None = None,
+    alone: Alone = Alone(),
 ) -> Results | None:
     """Fit (or take a fitted `population`), compare, forecast, advise; None where no patient has a dated record or nothing was measured.
 
     `population`: how to fit it, or a fitted one; one that comes with its comparison keeps it, and neither what each kind of data added nor scores of
     patients left out are computed. `standing` says whose forecast cannot be relied on; None: everyone's can.
+    `alone`: what is known of one patient beforehand.
     """
     how, known = (population, None) if isinstance(population, Fitting) else (Fitting(), population)
     design = known[0] if known else choose_design(panel, how.hazard_breaks, how.first_form)
     if not design.indicators.names or not np.isfinite(panel.last_day).any():
         return None
-    timeline = build_timeline(panel, design)
+    timeline = build_timeline(panel, design, alone.least_steps)
     log("grid", patients=len(timeline.lanes), steps=int(timeline.steps.max()), indicators=len(design.indicators.names))
     few = known is None and len(timeline.lanes) < comparing.settings()["cohort"]["patients"]["value"]
-    posterior = without_runaways(_population(timeline, known[1] if known else None, few=few), timeline.grid)
+    posterior = alone.drawn[0].posterior if alone.drawn else _settled(timeline, known[1] if known else None, few=few)
     forms: Mapping[str, float] = {}
     if how.form == "both" and known is None and not few:
         design, posterior, forms = _better_form(design, posterior, timeline.grid)
@@ -155,7 +190,7 @@ def analyse(
     told = known[2] if known is not None and len(known) == 3 else None
     comparison = told or comparing.compare(posterior, timeline.grid, len(timeline.lanes), seed)
     log("compare", **{m: round(float(p), 4) for m, p in zip(MECHANISMS, comparison.cohort, strict=True)})
-    after, before = ensembles(timeline, posterior, comparison.evidence_weight, seed)
+    after, before = alone.drawn or ensembles(timeline, posterior, comparison.evidence_weight, seed, alone.like)
     outcome = forecast(panel, timeline, after, before)
     outcome = _of_reference(outcome, timeline.grid) if few else outcome
     lacks = _lacks(panel, comparison)
@@ -178,7 +213,9 @@ def analyse(
         timeline=timeline,
         posterior=posterior,
         comparison=comparison,
-        states=posterior_states(
+        found_states=None
+        if alone.drawn
+        else posterior_states(
             posterior, timeline.grid, comparison.evidence_weight, STATE_DRAWS, np.random.default_rng(seed)
         ),
         outcome=outcome,
@@ -202,12 +239,13 @@ def _log_fits(posterior: Posterior, event: str, log: Callable[..., None]) -> Non
         log(event, mechanism=one.mechanism, by=by, converged=one.converged, log_evidence=round(one.log_evidence, 3))
 
 
-def _population(timeline: TimeLine, known: Posterior | None, *, few: bool) -> Posterior:
-    """The population fitted before, the reference prior for a study too small to fit one, or a fit."""
+def _settled(timeline: TimeLine, known: Posterior | None, *, few: bool) -> Posterior:
+    """The population fitted before, the reference prior for a study too small to fit one, or a fit; nothing that ran away."""
+    grid = timeline.grid
     if known is not None:
-        return on_data(known, timeline.grid)
+        return without_runaways(on_data(known, grid), grid)
     wanted = layout(timeline.design)
-    return reference_on(wanted, timeline.grid) if few else fit(wanted, timeline.grid)
+    return without_runaways(reference_on(wanted, grid) if few else fit(wanted, grid), grid)
 
 
 def _of_reference(outcome: Outcome, grid: Grid) -> Outcome:
@@ -248,11 +286,20 @@ def without_runaways(posterior: Posterior, grid: Grid) -> Posterior:
 
 
 def ensembles(
-    timeline: TimeLine, posterior: Posterior, evidence_weight: np.ndarray, seed: int
+    timeline: TimeLine,
+    posterior: Posterior,
+    evidence_weight: np.ndarray,
+    seed: int,
+    like: Sequence[Ensemble] = (),
 ) -> tuple[Ensemble, Ensemble]:
-    """Draws of every lane's today, posterior and prior."""
+    """Draws of every lane's today, posterior and prior; `like`: at the population parameters of such ensembles."""
     lanes, rng = len(timeline.lanes), np.random.default_rng(seed)
     weight = np.repeat(evidence_weight[None], lanes, 0)
+    if like:
+        known = [dict(zip(e.mechanisms, (t.theta for t in e.today), strict=True)) for e in like]
+        blind, even = unobserved(timeline.grid), np.ones((lanes, len(MECHANISMS)))
+        after = ensemble_at(posterior, known[0], timeline.grid, weight, rng)
+        return after, ensemble_at(posterior, known[1], blind, even, rng)
     after = posterior_ensemble(posterior, timeline.grid, weight, DRAWS, rng)
     return after, prior_ensemble(posterior, timeline.grid, lanes, PRIOR_DRAWS, rng)
 

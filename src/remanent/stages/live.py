@@ -16,8 +16,9 @@ from remanent.plan.decide import Thresholds
 from remanent.relapse.predict import Ensemble
 from remanent.report.views import CohortRow, PatientView
 from remanent.stages import population
-from remanent.stages.analyse import Population, Results, analyse
+from remanent.stages.analyse import Alone, Population, Results, analyse
 from remanent.stages.comparable import Comparable, compare
+from remanent.stages.draws import Drawn, kept_draws
 from remanent.stages.early_warning import with_measures
 from remanent.stages.planning import Planning
 from remanent.stages.relapses import by_rule, rule_of
@@ -35,13 +36,25 @@ def _say_nothing(event: str, **detail: Any) -> None:
 
 @dataclass(frozen=True)
 class Base:
-    """Everything about a study that one patient's results need: what is on record, what was fitted, what the cohort says of mechanisms."""
+    """Everything about a study that one patient's results need: what is on record, what was fitted, what the cohort says of mechanisms.
+
+    Attributes
+    ----------
+    lanes
+        Where each patient stands in the cohort's grid.
+    drawn
+        The last run's draws of today.
+    steps
+        Steps of the cohort's grid: padded to as many, one compiled program serves everybody.
+    """
 
     panel: Panel
     context: Context
     population: Population
     comparison: Comparison
     lanes: Mapping[str, int]
+    drawn: Drawn
+    steps: int
     seed: int
     thresholds: Mapping[str, Thresholds | None] | None
     rule: str | None
@@ -91,7 +104,9 @@ def load_base(
     compared = comparing.compare(posterior, timeline.grid, len(timeline.lanes), seed)
     lanes = {panel.patients[i]: lane for lane, i in enumerate(timeline.lanes)}
     context = _context(record, out, tables, comparable, seed)
-    return Base(panel, context, fitted, compared, lanes, seed, thresholds, rule, relapse_day)
+    known = kept_draws(record, fitted[1])
+    steps = len(timeline.grid.dt)
+    return Base(panel, context, fitted, compared, lanes, known, steps, seed, thresholds, rule, relapse_day)
 
 
 def _panel(tables: Mapping[str, Table], comparable: Comparable, rule: str | None) -> tuple[Panel, Mapping[str, float]]:
@@ -110,8 +125,11 @@ def read_again(base: Base, record: Record) -> Base:
     return replace(base, panel=panel, relapse_day=relapse_day, context=context)
 
 
-def one_patient(base: Base, participant_id: str) -> OnePatient | None:
-    """A filter pass over one patient's records, with forecasts and advice; None where nothing dated is on record or the cohort had no such lane."""
+def one_patient(base: Base, participant_id: str, *, anew: bool = False) -> OnePatient | None:
+    """Forecasts and advice of one patient; None where nothing dated is on record or the cohort had no such lane.
+
+    From the draws that the last run kept, or, where there are none or `anew` says that records changed, from a filter pass over the patient's records.
+    """
     i, lane = base.panel.patients.index(participant_id), base.lanes.get(participant_id)
     if lane is None or not np.isfinite(base.panel.last_day[i]):
         return None
@@ -125,6 +143,7 @@ def one_patient(base: Base, participant_id: str) -> OnePatient | None:
         log=_say_nothing,
         population=(*base.population, _of_lane(base.comparison, lane)),
         standing=standing(base.context.tables, base.context.problems, base.relapse_day),
+        alone=Alone(None if anew else base.drawn.of(participant_id), base.drawn.ensembles, base.steps),
     )
     if results is None:
         return None

@@ -18,6 +18,7 @@ from remanent.report.saved import to_json
 from remanent.stages.analyse import Results
 from remanent.stages.checks import cohort_checks
 from remanent.stages.comparable import Comparable
+from remanent.stages.draws import keep_draws
 from remanent.stages.idp import write_phenotypes
 from remanent.stages.methods import methods_view
 from remanent.stages.options import Options
@@ -132,7 +133,7 @@ def view_name(participant_id: str) -> str:
 
 
 def _keep_draws(record: Record, results: Results) -> None:
-    """Posterior modes and covariances, and the forecast curves, as Parquet under draws/."""
+    """Posterior modes and covariances, the forecast curves, and draws of everybody's state today, as Parquet under draws/."""
     fits = results.posterior.fits
     record.put_draws(
         "population", {f"{f.mechanism}_mode": f.mode for f in fits} | {f"{f.mechanism}_cov": f.cov for f in fits}
@@ -143,6 +144,8 @@ def _keep_draws(record: Record, results: Results) -> None:
         for part in ("mean", "lower", "upper")
     }
     record.put_draws("forecast_curves", {"horizon_days": EDGES_DAYS[1:], **curves})
+    people = [results.panel.patients[i] for i in results.timeline.lanes]
+    keep_draws(record, people, results.after, results.before)
 
 
 def _problem_columns(problems: tuple[Problem, ...]) -> Mapping[str, list[Any]]:
