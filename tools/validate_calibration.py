@@ -23,18 +23,21 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.stats import norm
 
-from remanent.dynamics.grid import look_ahead
-from remanent.dynamics.priors import MECHANISMS, table
+from remanent.dynamics.compare import compare
+from remanent.dynamics.design import choose_design
+from remanent.dynamics.grid import build_timeline, look_ahead
+from remanent.dynamics.infer import fit
+from remanent.dynamics.priors import MECHANISMS, layout, table
 from remanent.plan.decide import decide, shipped_thresholds
 from remanent.plan.errors import AdviceErrors, Truths, could_taper
 from remanent.plan.simulate import STANDARD_PLANS, months_on_drugs
 from remanent.relapse.predict import EDGES_DAYS, Ensemble, kept
-from remanent.stages.analyse import Results, analyse
+from remanent.stages.analyse import Compared, Results, analyse, without_runaways
 from remanent.stages.error_rates import error_rates
 from remanent.stages.measure import measure_study
 from remanent.stages.next_measurement import ensemble_of, possible_today
-from remanent.stages.tables import tables
-from remanent.study.panel import build_panel
+from remanent.stages.tables import report_rows
+from remanent.study.panel import Panel, build_panel
 from remanent.study.store import Record
 from remanent.trial.cohort import simulate
 from remanent.trial.spec import demo_spec
@@ -126,7 +129,7 @@ def one_cohort(seed: int, patients: int, folder: Path, scenario: str = "demo") -
     measure_study(folder / "study", folder / "out", workers=1, participants=(), log=_silent)
     with Record.open(folder / "out") as record:
         panel = build_panel(record.tables(), record.features())
-    results = analyse(panel, seed=0, thresholds=None, log=_silent)
+    results = analyse(panel, seed=0, thresholds=None, log=_silent, population=_fitted(panel))
     if results is None:
         raise RuntimeError("the simulated cohort gave no results")
     truth = read_truth(folder / "study")
@@ -135,22 +138,29 @@ def one_cohort(seed: int, patients: int, folder: Path, scenario: str = "demo") -
     )
 
 
+def _fitted(panel: Panel) -> Compared:
+    """The population as `analyse` fits and compares it; given so, scores of patients left out, which nothing here asks for, are not computed."""
+    design = choose_design(panel)
+    line = build_timeline(panel, design)
+    posterior = without_runaways(fit(layout(design), line.grid), line.grid)
+    return design, posterior, compare(posterior, line.grid, len(line.lanes), 0)
+
+
 # Intervals
 
 
 def states(results: Results, truth: Truth) -> dict[str, np.ndarray]:
     """Function and structure on every day of states.tsv."""
-    found, rows = tables(results)["states"], {"function": [], "structure": []}
-    for i, who in enumerate(found["participant_id"]):
-        for name, mine in rows.items():
-            true, mean, sd = (
-                truth.get((who, name, found["day"][i], None, None)),
-                found[f"{name}_mean"][i],
-                found[f"{name}_sd"][i],
-            )
-            if isinstance(true, float):
-                mine.append((true, mean, norm.cdf((true - mean) / sd)))
-    return {name: np.array(values).reshape(-1, 3) for name, values in rows.items()}
+    x, day, out = results.states.smoothed, results.timeline.grid.day, {}
+    for name, mean, sd in (("function", x.f_mean, x.f_sd), ("structure", x.s_mean, x.s_sd)):
+        rows = [
+            (true, mean[k, lane], norm.cdf((true - mean[k, lane]) / sd[k, lane]))
+            for lane, i in enumerate(results.timeline.lanes)
+            for k in report_rows(results, lane)
+            if isinstance(true := truth.get((results.panel.patients[i], name, float(day[k, lane]), None, None)), float)
+        ]
+        out[name] = np.array(rows).reshape(-1, 3)
+    return out
 
 
 def ahead(results: Results, truth: Truth) -> dict[str, np.ndarray]:
@@ -284,7 +294,11 @@ def error_table(cohorts: Sequence[Sequence[Case]]) -> list[str]:
             given = [[c for c in cohort if (c.rule, c.advice) == (rule, advice)] for cohort in cohorts]
             for key, whom in ((name, "the patient"), (f"rule_{name}", "the rule")):
                 per = [
-                    [(c.stated[key], realised(c)[name]) for c in mine if np.isfinite(c.stated.get(key, np.nan))]
+                    [
+                        (c.stated[key], realised(c)[name])
+                        for c in mine
+                        if np.isfinite(c.stated.get(name, np.nan) + c.stated.get(key, np.nan))
+                    ]
                     for mine in given
                 ]
                 lines.append(_stated_line(f"| {rule} | {advice} | {words} | {whom}", per))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from remanent.dynamics.design import choose_design
+from remanent.dynamics.grid import build_timeline
 from remanent.relapse.landmark import Landmarks
 from remanent.relapse.learn import compete, folds
 from remanent.relapse.rivals import DAYS
@@ -96,7 +98,8 @@ def one(seed: int, patients: int, count: int, *, noise: bool) -> tuple[Landmarks
         tables, features = study(seed, patients, Path(folder))
     panel = build_panel(tables, features)
     whole = shuffled(panel, np.random.default_rng(seed)) if noise else panel
-    source = Source(tables, features, whole)
+    room = build_timeline(whole, choose_design(whole)).grid.value.shape
+    source = Source(tables, features, whole, room=room)
     rivals.LANDMARK_DAYS = (91.0, 182.0)
     rows = rivals._landmarks(source, whole, list(whole.patients), tables["participants"])  # noqa: SLF001 - the stage's own rows
     if rows is None:
@@ -104,7 +107,7 @@ def one(seed: int, patients: int, count: int, *, noise: bool) -> tuple[Landmarks
     outer = folds(rows, count, np.random.default_rng(seed))
     k = int(np.searchsorted(DAYS, HORIZON))
     found = {name: learned.risk[:, k] for name, learned in compete(rows, outer, seed).items() if not learned.missing}
-    for imaging, own in (("with", source), ("without", Source(tables, None, whole))):
+    for imaging, own in (("with", source), ("without", replace(source, features=None))):
         made = mechanistic(own, rows, outer, seed, silent)
         found[f"mechanistic/{imaging}"] = made.risk[:, k]
         print(

@@ -16,7 +16,7 @@ from synthetic import Cohort
 
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import log_likelihood, replicate
-from remanent.dynamics.priors import MECHANISMS, SWITCHES, to_params
+from remanent.dynamics.priors import MECHANISMS, to_params
 from remanent.dynamics.steps import Grid, without_events
 
 _TOGETHER = 50  # cohorts per pass: more leave the cache
@@ -50,7 +50,8 @@ def coverage(rank: np.ndarray, level: float) -> np.ndarray:
 
 def calibrate(cohort: Cohort, replicates: int, seed: int, draws: int = 100) -> Calibration:
     """Under the dual mechanism, which has every parameter."""
-    layout, switches = cohort.layout, jnp.asarray(SWITCHES[MECHANISMS.index("dual")])
+    layout = cohort.layout
+    switches = jnp.asarray(layout.acting(MECHANISMS.index("dual")))
     design = Grid(*map(jnp.asarray, without_events(cohort.timeline.grid)))
     simulate = compiled(lambda noise, theta: replicate(noise, to_params(theta, layout, switches), design).value)
     rng = np.random.default_rng(seed)

@@ -13,7 +13,7 @@ from remanent.dynamics.compare import compare
 from remanent.dynamics.forecast import draw_today, roll_forward
 from remanent.dynamics.grid import look_ahead
 from remanent.dynamics.infer import Fit, Posterior, fit
-from remanent.dynamics.priors import MECHANISMS, SWITCHES
+from remanent.dynamics.priors import MECHANISMS
 from remanent.dynamics.states import posterior_states
 from remanent.treatment.drugs import CLASSES
 
@@ -57,11 +57,11 @@ def test_states_and_forecast_of_another_patient_compile_nothing(compilations):
         everybody = {"lanes": np.arange(lanes), "today": np.zeros(lanes), "held": np.zeros((len(CLASSES), lanes))}
         everybody["stress_today"] = np.zeros((2, lanes))
         posterior_states(prior_posterior(one), grid, np.full(4, 0.25), 2, rng)
-        today = draw_today(one.layout, rng.standard_normal((2, one.layout.size)), SWITCHES[3], grid, rng)
+        today = draw_today(one.layout, rng.standard_normal((2, one.layout.size)), one.layout.acting(3), grid, rng)
         for level in (0.0, 1.0):
             given = np.full((len(CLASSES), 26, lanes), level)
             outlook = look_ahead(replace(one.timeline, **everybody), given, np.arange(27) * 7.0)
-            ahead = roll_forward(one.layout, SWITCHES[3], today, outlook)
+            ahead = roll_forward(one.layout, one.layout.acting(3), today, outlook)
         assert np.isfinite(ahead.survival).all()
 
     one, other = (simulate_cohort(np.random.default_rng(seed), 1) for seed in (3, 1))

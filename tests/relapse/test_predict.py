@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from remanent.dynamics.forecast import Ahead, Outlook, Today
 from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.model import Params
-from remanent.dynamics.priors import SWITCHES, layout, to_params
+from remanent.dynamics.priors import layout, to_params
 from remanent.relapse.predict import (
     EDGES_DAYS,
     HORIZONS_DAYS,
@@ -54,7 +55,7 @@ def coordinates(**changes: float) -> np.ndarray:
 
 
 def parameters(mechanism: int, theta: np.ndarray) -> Params:
-    return to_params(jnp.asarray(theta), LAYOUT, jnp.asarray(SWITCHES[mechanism]))
+    return to_params(jnp.asarray(theta), LAYOUT, jnp.asarray(LAYOUT.acting(mechanism)))
 
 
 def euler(
@@ -188,6 +189,38 @@ def test_every_patient_and_draw_is_rolled_by_itself() -> None:
             (one,) = roll(one_draw(3, theta[d], (f[d, i], s[d, i], p[d, i])), course(dose[:, [i]], stress[:, [i]]))
             assert every.survival[:, d, i] == pytest.approx(one.survival[:, 0, 0], rel=1e-9)
             assert every.function[:, d, i] == pytest.approx(one.function[:, 0, 0], rel=1e-9, abs=1e-12)
+
+
+def test_the_fast_recursion_takes_any_number_of_patients() -> None:
+    """It is compiled for one, two, four, or a multiple of eight: what fills the room changes nothing."""
+    rng = np.random.default_rng(6)
+    theta = rng.standard_normal((2, LAYOUT.size)) * 0.5
+    f, s, p = rng.normal(0.7, 0.3, (3, 2, 5))
+    outlook = course(rng.uniform(0, 1, (INTERVALS, 5)), rng.normal(0, 1, (2, 5)))
+    (every,) = kept(Ensemble(Posterior(LAYOUT, ()), (3,), (today_of(theta, f, s, p),), np.ones((5, 1))), outlook)
+    assert every.survival.shape == (INTERVALS, 2, 5)
+    for i in range(5):
+        mine = today_of(theta, f[:, [i]], s[:, [i]], p[:, [i]])
+        (one,) = kept(Ensemble(Posterior(LAYOUT, ()), (3,), (mine,), np.ones((1, 1))), outlook.of(np.array([i])))
+        np.testing.assert_allclose(every.survival[..., [i]], one.survival, rtol=1e-12)
+        np.testing.assert_allclose(every.function[..., [i]], one.function, atol=1e-12)
+
+
+def test_studies_that_differ_in_shares_alone_share_programs() -> None:
+    """One layout, hence one program; each study's own weights make its multiples average to 1."""
+    both = {"classes": ("ssri", "snri"), "placements": ("RUL", "BT")}
+    studies = [layout(replace(DESIGN, **both, class_weight=w, placement_weight=w)) for w in ((0.5, 0.5), (0.9, 0.1))]
+    assert studies[0] == studies[1]
+    assert hash(studies[0]) == hash(studies[1])
+    theta = jnp.asarray(np.random.default_rng(7).standard_normal(studies[0].size))
+    program = jax.jit(lambda t, on: to_params(t, studies[0], on))
+    for one in studies:
+        found = program(theta, jnp.asarray(one.acting(3)))
+        for multiples in (found.rho, found.alpha, found.ect_f):
+            assert np.array(one.class_weight) @ np.log(multiples) == pytest.approx(0.0, abs=1e-12)
+    assert program._cache_size() == 1
+    with pytest.raises(ValueError, match="acting"):
+        to_params(theta, studies[0], jnp.zeros(2))
 
 
 def test_quantiles_are_those_of_the_expanded_sample() -> None:

@@ -142,8 +142,9 @@ def test_a_forecast_of_one_patient_does_not_depend_on_who_else_is_held_out(
 ) -> None:
     source = Source(tables, features, results.panel)
     who = [p for p, end in zip(results.panel.patients, results.panel.risk_end_day, strict=True) if end > 28][:3]
-    alone = out_of_fold._forecast(source.as_of(28.0, who[:1], who[:1]), results.design, results.posterior, 0)
-    together = out_of_fold._forecast(source.as_of(28.0, who, who), results.design, results.posterior, 0)
+    fitted = (results.design, results.posterior)
+    alone = out_of_fold._forecast(source.as_of(28.0, who[:1], who[:1]), fitted, 0, (0, 0, 0))
+    together = out_of_fold._forecast(source.as_of(28.0, who, who), fitted, 0, results.timeline.grid.value.shape)
     assert together.keys() == set(who)
     assert alone[who[0]].shape == (len(DAYS),)
     assert (np.diff(alone[who[0]]) >= -1e-12).all()

@@ -217,10 +217,12 @@ def identifiability(
     layout = posterior.layout
     typical = _typical_effects(posterior)
     rng = np.random.default_rng(seed)
-    simulated = [_simulated(layout, rng, (typical[m], SWITCHES[m]), grid, replicates) for m in range(len(MECHANISMS))]
+    simulated = [
+        _simulated(layout, rng, (typical[m], layout.acting(m)), grid, replicates) for m in range(len(MECHANISMS))
+    ]
     other = (weight @ SWITCHES)[::-1]
     sd = {
-        m: _expected_sd(layout, typical[m], SWITCHES[m], simulated[m])
+        m: _expected_sd(layout, typical[m], layout.acting(m), simulated[m])
         for m in range(len(MECHANISMS))
         if SWITCHES[m].any()
     }
@@ -290,7 +292,7 @@ def _expected_log_lik(
     """Mean log likelihood (nats) of each lane's simulated data under each mechanism."""
 
     def mean(model: int, data: list[Grid]) -> np.ndarray:
-        at = jnp.asarray(typical[model]), jnp.asarray(SWITCHES[model])
+        at = jnp.asarray(typical[model]), jnp.asarray(layout.acting(model))
         return np.mean([np.asarray(by_lane(layout)(*at, one)[0]) for one in data], axis=0)
 
     return np.stack([np.stack([mean(m, data) for data in simulated]) for m in range(len(MECHANISMS))])

@@ -98,11 +98,15 @@ class Outlook(NamedTuple):
     tether: Float[AnyArray, "covariate patient"]
     risk: Float[AnyArray, "risk patient"]
 
+    def of(self, patients: AnyArray) -> "Outlook":
+        """The courses of some patients."""
+        return Outlook(self.dt, *(v[..., patients] for v in self[1:]))
+
 
 def draw_today(
     layout: Layout,
     theta: Float[AnyArray, "draw param"],
-    switches: Float[np.ndarray, " 2"],
+    switches: Float[np.ndarray, " switch"],
     grid: Grid,
     rng: np.random.Generator,
 ) -> Today:
@@ -121,7 +125,7 @@ KEPT: Mapping[FormName, tuple[int, ...]] = {
 }
 
 
-def roll_forward(layout: Layout, switches: Float[np.ndarray, " 2"], today: Today, outlook: Outlook) -> Ahead:
+def roll_forward(layout: Layout, switches: Float[np.ndarray, " switch"], today: Today, outlook: Outlook) -> Ahead:
     """Survival and expected states of every draw of every patient under one outlook."""
     found = _roll(layout)(jnp.asarray(switches), *jax.tree.map(jnp.asarray, (today, outlook)))
     return Ahead(*map(np.asarray, found))

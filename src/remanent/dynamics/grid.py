@@ -97,17 +97,20 @@ def therapy(doses: DoseHistory, levels: Levels, edges_days: np.ndarray) -> np.nd
     return exposure_by_class(doses, levels, edges_days)[_THERAPY]
 
 
-def build_timeline(panel: Panel, design: Design, least_steps: int = 1) -> TimeLine:
-    """Steps of every patient with at least one dated record; `least_steps`: padded to so many, so that programs compiled for others serve."""
+def build_timeline(panel: Panel, design: Design, room: tuple[int, int, int] = (0, 0, 0)) -> TimeLine:
+    """Steps of every patient with at least one dated record.
+
+    `room`: slots, and steps and lanes at least, as another grid has them (its `value.shape`), so that programs compiled for that one serve this one too.
+    """
     lanes = np.flatnonzero(np.isfinite(panel.last_day))
     nodes = [_patient_nodes(panel, design, int(i)) for i in lanes]
     measures = len(design.indicators.names)
-    slots = _slots(nodes, measures)
+    slots = min(room[0], measures) or _slots(nodes, measures)
     columns = [_steps(one, slots, measures) for one in nodes]
     now = np.array([_stress_at(_stressors(panel, int(i)), panel.last_day[[i]], design)[:, 0] for i in lanes]).T
     lengths = np.array([c["dt"].size for c in columns], int)
-    steps = _bucket(max(int(lengths.max(initial=1)), least_steps), _STEP_BUCKET)
-    width = _bucket(max(len(lanes), 1), _PATIENT_BUCKET)
+    steps = max(_bucket(int(lengths.max(initial=1)), _STEP_BUCKET), room[1])
+    width = max(_bucket(max(len(lanes), 1), _PATIENT_BUCKET), room[2])
     people = {
         "tether": read_covariates(panel, design.tether),
         "risk": read_covariates(panel, design.risk),

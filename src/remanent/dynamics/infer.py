@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import log_likelihood
-from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, Mechanism, params_by_lane
+from remanent.dynamics.priors import MECHANISMS, Layout, Mechanism, params_by_lane
 from remanent.dynamics.steps import Grid
 
 _STEP = 1e-5
@@ -111,7 +111,7 @@ class Posterior:
 def fit(layout: Layout, grid: Grid) -> Posterior:
     """Fit the four mechanisms, two at a time: one compiled program, the mechanism is an argument."""
     data = Grid(*(jnp.asarray(v) for v in grid))
-    jax.block_until_ready(by_lane(layout)(jnp.zeros(layout.size), jnp.zeros(2), data))
+    jax.block_until_ready(by_lane(layout)(jnp.zeros(layout.size), jnp.asarray(layout.acting(0)), data))
     with ThreadPoolExecutor(max_workers=2) as pool:
         fits = pool.map(lambda m: _fit_one(layout, data, m, np.zeros(layout.size)), range(len(MECHANISMS)))
         return Posterior(layout, tuple(fits))
@@ -122,7 +122,7 @@ def on_data(posterior: Posterior, grid: Grid) -> Posterior:
     program, data = by_lane(posterior.layout), Grid(*(jnp.asarray(v) for v in grid))
     fits = []
     for one in posterior.fits:
-        switches = SWITCHES[MECHANISMS.index(one.mechanism)]
+        switches = posterior.layout.acting(MECHANISMS.index(one.mechanism))
         per_lane, _ = program(jnp.asarray(one.mode), jnp.asarray(switches), data)
         fits.append(replace(one, patient_log_lik=np.asarray(per_lane)))
     return Posterior(posterior.layout, tuple(fits))
@@ -148,7 +148,7 @@ def _negative_log_joint(
     layout: Layout, theta: np.ndarray, mechanism: int, grid: Grid
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Minus log p(data, theta), its gradient in theta, and the log likelihood of each lane."""
-    per_lane, scores = map(np.asarray, by_lane(layout)(jnp.asarray(theta), jnp.asarray(SWITCHES[mechanism]), grid))
+    per_lane, scores = map(np.asarray, by_lane(layout)(jnp.asarray(theta), jnp.asarray(layout.acting(mechanism)), grid))
     log_prior = -0.5 * (theta @ theta) - 0.5 * theta.size * np.log(2 * np.pi)
     return -(float(per_lane.sum()) + log_prior), theta - scores.sum(1), per_lane
 

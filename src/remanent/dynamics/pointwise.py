@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import filtered
 from remanent.dynamics.model import AnyArray, Params
-from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, Mechanism, to_params
+from remanent.dynamics.priors import MECHANISMS, Layout, Mechanism, to_params
 from remanent.dynamics.steps import Grid
 
 Thetas = Float[np.ndarray, "draw param"]
@@ -43,7 +43,7 @@ class Passed(NamedTuple):
     params: Params
 
 
-def passes(layout: Layout, switches: Float[np.ndarray, " 2"], thetas: Thetas, grid: Grid) -> Iterator[Passed]:
+def passes(layout: Layout, switches: Float[np.ndarray, " switch"], thetas: Thetas, grid: Grid) -> Iterator[Passed]:
     """Passes at all draws in order, ten at a time: the program is compiled for so many, whatever their number."""
     program, data, on = _program(layout), Grid(*map(jnp.asarray, grid)), jnp.asarray(switches)
     for start in range(0, len(thetas), AT_ONCE):
@@ -57,7 +57,7 @@ def _first(found: Passed, count: int) -> Passed:
     return cut
 
 
-def passed(layout: Layout, switches: Float[np.ndarray, " 2"], thetas: Thetas, grid: Grid) -> Passed:
+def passed(layout: Layout, switches: Float[np.ndarray, " switch"], thetas: Thetas, grid: Grid) -> Passed:
     """The same together."""
     whole: Passed = jax.tree.map(lambda *parts: np.concatenate(parts), *passes(layout, switches, thetas, grid))
     return whole
@@ -65,7 +65,7 @@ def passed(layout: Layout, switches: Float[np.ndarray, " 2"], thetas: Thetas, gr
 
 def pointwise(layout: Layout, mechanism: Mechanism, thetas: Thetas, grid: Grid) -> Float[np.ndarray, "draw lane"]:
     """Log likelihood of each lane's data (nats); minus infinity where a draw makes them impossible to compute."""
-    switches = SWITCHES[MECHANISMS.index(mechanism)]
+    switches = layout.acting(MECHANISMS.index(mechanism))
     found = np.concatenate([one.log_lik for one in passes(layout, switches, thetas, grid)])
     return np.where(np.isfinite(found), found, -np.inf)
 

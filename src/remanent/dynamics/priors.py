@@ -5,7 +5,7 @@ prior are compared coordinate by coordinate, and a coordinate whose variance sta
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -52,7 +52,10 @@ class Layout:
     form
         Form of the model.
     class_weight, placement_weight
-        Shares by which the multipliers of classes and of placements average to 1 (geometrically).
+        Shares by which the multipliers of classes and of placements average to 1 (geometrically); they reach a program as arguments (`acting`), so that
+        one serves studies whose shares differ.
+    shares
+        How many there are of each.
     """
 
     names: tuple[str, ...]
@@ -60,14 +63,19 @@ class Layout:
     spread: tuple[float, ...]
     is_log: tuple[bool, ...]
     loads: tuple[tuple[bool, ...], ...]
-    class_weight: tuple[float, ...] = ()
-    placement_weight: tuple[float, ...] = ()
+    class_weight: tuple[float, ...] = field(default=(), compare=False)
+    placement_weight: tuple[float, ...] = field(default=(), compare=False)
+    shares: tuple[int, int] = (0, 0)
     form: FormName = "linear"
 
     @property
     def size(self) -> int:
         """Number of coordinates."""
         return len(self.names)
+
+    def acting(self, mechanism: int) -> Float[np.ndarray, " switch"]:
+        """What a program is told of a mechanism and of the study: the two switches, then the weights of classes and of placements."""
+        return np.array([*SWITCHES[mechanism], *self.class_weight, *self.placement_weight])
 
     def index(self, name: str) -> int:
         """Coordinate of a parameter."""
@@ -95,6 +103,7 @@ def layout(design: Design) -> Layout:
         loads=tuple(tuple(map(bool, row)) for row in indicators.loads),
         class_weight=design.class_weight,
         placement_weight=design.placement_weight,
+        shares=(len(design.class_weight), len(design.placement_weight)),
         form=design.form,
     )
 
@@ -119,8 +128,12 @@ def _of_the_study(design: Design) -> list[tuple[str, Mapping[str, Any]]]:
     return found + [(f"period[day {name}]", table()["period"]["period"]) for name in design.periods]
 
 
-def to_params(theta: Theta, layout: Layout, switches: Float[Array, " 2"]) -> Params:
-    """Natural-scale parameters; `switches` (passive, active) turns a mechanism on with 1 and off with 0 without a new trace."""
+def to_params(theta: Theta, layout: Layout, switches: Float[Array, " switch"]) -> Params:
+    """Natural-scale parameters; `switches` (of `Layout.acting`) turns a mechanism on with 1 and off with 0 without a new trace."""
+    classes, placements = layout.shares
+    if switches.shape != (2 + classes + placements,):
+        raise ValueError(f"{switches.shape} switches, not those of Layout.acting")
+    class_weight, placement_weight = switches[2 : 2 + classes], switches[2 + classes :]
     is_log = np.array(layout.is_log)
     x = np.array(layout.centre) + np.array(layout.spread) * theta
     x = jnp.where(is_log, jnp.exp(jnp.where(is_log, x, 0.0)), x)
@@ -145,8 +158,8 @@ def to_params(theta: Theta, layout: Layout, switches: Float[Array, " 2"]) -> Par
         "eta_f",
         "sd_b",
     )
-    per |= {kind: _multiples(x, layout, kind, layout.class_weight) for kind in _PER_CLASS}
-    per |= {kind: _multiples(x, layout, kind, layout.placement_weight) for kind in _PER_PLACEMENT}
+    per |= {kind: _multiples(x, layout, kind, class_weight) for kind in _PER_CLASS}
+    per |= {kind: _multiples(x, layout, kind, placement_weight) for kind in _PER_PLACEMENT}
     per |= {kind: x[layout.indices(kind)] for kind in ("set_point", "eta_x", "period")}
     zero = jnp.zeros_like(d["r"])
     return Params(
@@ -162,15 +175,15 @@ def to_params(theta: Theta, layout: Layout, switches: Float[Array, " 2"]) -> Par
     )
 
 
-def params_by_lane(thetas: Float[Array, "param lane"], layout: Layout, switches: Float[Array, " 2"]) -> Params:
+def params_by_lane(thetas: Float[Array, "param lane"], layout: Layout, switches: Float[Array, " switch"]) -> Params:
     """The same where every lane has a theta of its own: each parameter with a further last axis."""
     return jax.vmap(lambda theta: to_params(theta, layout, switches), in_axes=1, out_axes=-1)(thetas)
 
 
-def _multiples(x: Array, layout: Layout, kind: str, weight: tuple[float, ...]) -> Array:
+def _multiples(x: Array, layout: Layout, kind: str, weight: Array) -> Array:
     """Multiples of the average member, 1 where there is only one: exp of what remains of the logs after their weighted mean."""
     at = layout.indices(kind)
     if not at.size:
-        return jnp.ones(len(weight))
+        return jnp.ones(weight.shape[0])
     log = jnp.log(x[at])
-    return jnp.exp(log - (np.array(weight) * log).sum())
+    return jnp.exp(log - (weight * log).sum())

@@ -23,7 +23,7 @@ from remanent.dynamics.filter import log_likelihood
 from remanent.dynamics.infer import Fit, Posterior, Sampling
 from remanent.dynamics.mixing import Chains, bulk_ess, rhat
 from remanent.dynamics.pointwise import log_joint
-from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, to_params
+from remanent.dynamics.priors import MECHANISMS, Layout, to_params
 from remanent.dynamics.steps import Grid
 
 LEAST_WEIGHT = 1e-3
@@ -116,7 +116,7 @@ def run_chains(layout: Layout, fit: Fit, grid: Grid, seed: int, plan: Plan = Pla
     laplace = (jnp.asarray(fit.mode), jnp.asarray(root))
 
     def one(chain: int) -> tuple[np.ndarray, ...]:
-        found = program(keys[chain], jnp.asarray(starts[chain]), jnp.asarray(SWITCHES[number]), data, laplace)
+        found = program(keys[chain], jnp.asarray(starts[chain]), jnp.asarray(layout.acting(number)), data, laplace)
         return tuple(map(np.asarray, found))
 
     with ThreadPoolExecutor(plan.threads) as pool:

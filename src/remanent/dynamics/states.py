@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import smooth, unwatched
 from remanent.dynamics.infer import Posterior
-from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, to_params
+from remanent.dynamics.priors import MECHANISMS, Layout, to_params
 from remanent.dynamics.recursion import Smoothed
 from remanent.dynamics.steps import Grid
 
@@ -53,7 +53,7 @@ def posterior_states(
 def _prior_variance(layout: Layout, draws: list[Theta], grid: Grid) -> Float[np.ndarray, "step lane"]:
     """Variance of function over draws and mechanisms, all equally likely."""
     data = Grid(*map(jnp.asarray, grid))
-    parts = [_unwatched(layout)(jnp.asarray(d), jnp.asarray(s), data) for d, s in zip(draws, SWITCHES, strict=True)]
+    parts = [_unwatched(layout)(jnp.asarray(d), jnp.asarray(layout.acting(m)), data) for m, d in enumerate(draws)]
     first, second = (np.mean([np.asarray(p[k]) for p in parts], axis=0) for k in (0, 1))
     return np.maximum(second - first**2, 0.0)
 
@@ -78,7 +78,7 @@ def _mixture(layout: Layout, draws: list[Theta], grid: Grid, weight: np.ndarray)
     data = Grid(*map(jnp.asarray, grid))
     kept = np.flatnonzero(weight >= LEAST_WEIGHT)
     share = weight[kept] / weight[kept].sum()
-    parts = [_averaged(layout)(jnp.asarray(draws[m]), jnp.asarray(SWITCHES[m]), data) for m in kept]
+    parts = [_averaged(layout)(jnp.asarray(draws[m]), jnp.asarray(layout.acting(int(m))), data) for m in kept]
     first, second = (
         {
             name: np.tensordot(share, np.stack([np.asarray(getattr(p[k], name)) for p in parts]), 1)

@@ -31,7 +31,7 @@ class Kept(NamedTuple):
     structure: Float[np.ndarray, "interval draw patient"]
 
 
-def survive(layout: Layout, switches: Float[np.ndarray, "draw 2"], today: Today, outlook: Outlook) -> Kept:
+def survive(layout: Layout, switches: Float[np.ndarray, "draw switch"], today: Today, outlook: Outlook) -> Kept:
     """Survival and expected function of every draw of every patient (or plan) under one outlook; each draw has its mechanism's switches."""
     found = _survive(layout)(jnp.asarray(switches), *jax.tree.map(jnp.asarray, (today, outlook)))
     survival, function, structure = map(np.asarray, found)

@@ -17,7 +17,6 @@ from remanent.dynamics.forecast import KEPT, Today
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.model import transition
 from remanent.dynamics.pointwise import passed
-from remanent.dynamics.priors import SWITCHES
 from remanent.dynamics.steps import Grid
 from remanent.plan.next_scan import Reading
 
@@ -54,7 +53,7 @@ def possible(
     """Draws of today under one mechanism; `size`: (draws, patients)."""
     draws, patients = size
     theta = posterior.fits[mechanism].draw(rng, draws)
-    found = passed(posterior.layout, SWITCHES[mechanism], theta, grid)
+    found = passed(posterior.layout, posterior.layout.acting(mechanism), theta, grid)
     named = {name: getattr(found.params, name) for name in (*_NAMED, *_SCALAR, "alpha")}
     mean, cov = found.mean[:, :patients], found.cov[:, :patients]
     kept = len(KEPT[posterior.layout.form])

@@ -9,14 +9,14 @@ over draws is the probability, and its 90 % interval says how well the study pin
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from remanent.dynamics.forecast import Ahead, Outlook, Today, draw_today, roll_forward
 from remanent.dynamics.infer import Posterior
-from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout
+from remanent.dynamics.priors import MECHANISMS, Layout
 from remanent.dynamics.steps import Grid, unobserved
 from remanent.dynamics.survive import Kept, survive
 
@@ -123,7 +123,7 @@ def prior_ensemble(
 
 
 def _drawn(layout: Layout, theta: np.ndarray, mechanism: int, grid: Grid, rng: np.random.Generator) -> Today:
-    return draw_today(layout, theta, SWITCHES[mechanism], grid, rng)
+    return draw_today(layout, theta, layout.acting(mechanism), grid, rng)
 
 
 def in_buckets(theta: Float[np.ndarray, "draw param"], size: int = DRAW_BUCKET) -> list[np.ndarray]:
@@ -144,7 +144,7 @@ def roll(ensemble: Ensemble, outlook: Outlook) -> tuple[Ahead, ...]:
     """Each mechanism's draws through one course; estimates at horizons want intervals that end at EDGES_DAYS[1:]."""
     layout, found = ensemble.posterior.layout, []
     for m, today in zip(ensemble.mechanisms, ensemble.today, strict=True):
-        parts = [roll_forward(layout, SWITCHES[m], one, outlook) for one in _parts(today, DRAW_BUCKET)]
+        parts = [roll_forward(layout, layout.acting(m), one, outlook) for one in _parts(today, DRAW_BUCKET)]
         found.append(Ahead(*(np.concatenate(v, axis=1) for v in zip(*parts, strict=True))))
     return tuple(found)
 
@@ -156,12 +156,22 @@ def _parts(today: Today, size: int) -> list[Today]:
 
 
 def kept(ensemble: Ensemble, outlook: Outlook) -> list[Kept]:
-    """As `roll`, without dropout, in a tenth of the time: survival and expected states. The two-basin form has no such short cut."""
-    layout = ensemble.posterior.layout
+    """As `roll`, without dropout, in a tenth of the time: survival and expected states. The two-basin form has no such short cut.
+
+    Compiled for one, two or four patients, or for the next multiple of eight.
+    """
+    layout, patients = ensemble.posterior.layout, len(ensemble.weight)
     if layout.form != "linear":
         return [Kept(a.survival, a.function, a.structure) for a in roll(ensemble, outlook)]
+    room = next((n for n in (1, 2, 4) if patients <= n), -(-patients // 8) * 8)
+    if room > patients:
+        more = np.minimum(np.arange(room), patients - 1)
+        wide = replace(ensemble, today=tuple(t.of(more) for t in ensemble.today), weight=ensemble.weight[more])
+        return [Kept(*(v[..., :patients] for v in one)) for one in kept(wide, outlook.of(more))]
     counts = [len(t.theta) for t in ensemble.today]
-    switches = in_buckets(np.repeat(SWITCHES[list(ensemble.mechanisms)], counts, axis=0), ROLL_BUCKET)
+    switches = in_buckets(
+        np.repeat(np.stack([layout.acting(m) for m in ensemble.mechanisms]), counts, axis=0), ROLL_BUCKET
+    )
     todays = _parts(_joined(ensemble.today), ROLL_BUCKET)
     parts = [survive(layout, s, t, outlook) for s, t in zip(switches, todays, strict=True)]
     whole = parts[0] if len(parts) == 1 else Kept(*(np.concatenate(v, axis=1) for v in zip(*parts, strict=True)))

@@ -175,7 +175,7 @@ def analyse(
     design = known[0] if known else choose_design(panel, how.hazard_breaks, how.first_form)
     if not design.indicators.names or not np.isfinite(panel.last_day).any():
         return None
-    timeline = build_timeline(panel, design, alone.least_steps)
+    timeline = build_timeline(panel, design, (0, alone.least_steps, 0))
     log("grid", patients=len(timeline.lanes), steps=int(timeline.steps.max()), indicators=len(design.indicators.names))
     few = known is None and len(timeline.lanes) < comparing.settings()["cohort"]["patients"]["value"]
     posterior = alone.drawn[0].posterior if alone.drawn else _settled(timeline, known[1] if known else None, few=few)

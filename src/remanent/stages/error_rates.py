@@ -10,7 +10,7 @@ import numpy as np
 from remanent.dynamics.compare import replicator, settings
 from remanent.dynamics.grid import TimeLine, look_ahead
 from remanent.dynamics.infer import by_lane
-from remanent.dynamics.priors import SWITCHES, Layout
+from remanent.dynamics.priors import Layout
 from remanent.dynamics.steps import Grid, without_events
 from remanent.plan.decide import AdviceCode, decide, shipped_thresholds, thresholds_for
 from remanent.plan.errors import AdviceErrors, Chance, Truths, of_patient, of_rule
@@ -193,7 +193,7 @@ def _cohort(results: Results, rng: np.random.Generator) -> _Virtual:
     truth = int(rng.choice(len(which), p=weight[0, which] / weight[0, which].sum()))
     m, theta = which[truth], thetas[which[truth]][-1]
     noise, given = jnp.asarray(rng.standard_normal(line.grid.value.shape)), Grid(*map(jnp.asarray, line.grid))
-    value = np.asarray(replicator(layout)(noise, jnp.asarray(theta), jnp.asarray(SWITCHES[m]), given).value)
+    value = np.asarray(replicator(layout)(noise, jnp.asarray(theta), jnp.asarray(layout.acting(m)), given).value)
     quiet = np.zeros_like(line.grid.dt)
     seen = line.grid._replace(value=value, relapse=quiet, dropout=quiet)
     today = ensemble_at(posterior, thetas, seen, weight, rng)
@@ -202,7 +202,7 @@ def _cohort(results: Results, rng: np.random.Generator) -> _Virtual:
 
 def _at_risk(layout: Layout, mechanism: int, theta: np.ndarray, seen: Grid) -> np.ndarray:
     """Probability of no event until today given the records, [lane]; by the program that fitted the population."""
-    at = jnp.asarray(theta), jnp.asarray(SWITCHES[mechanism])
+    at = jnp.asarray(theta), jnp.asarray(layout.acting(mechanism))
     both, measured = (
         np.asarray(by_lane(layout)(*at, Grid(*map(jnp.asarray, grid)))[0]) for grid in (seen, without_events(seen))
     )

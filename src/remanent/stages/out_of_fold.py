@@ -10,15 +10,15 @@ from time import monotonic
 
 import numpy as np
 
-from remanent.dynamics.design import Design, choose_design
+from remanent.dynamics.design import choose_design
 from remanent.dynamics.grid import build_timeline, look_ahead, medication_of
-from remanent.dynamics.infer import Posterior, fit
+from remanent.dynamics.infer import fit
 from remanent.dynamics.priors import layout
 from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
 from remanent.relapse.landmark import Landmarks
 from remanent.relapse.learn import Fold
-from remanent.relapse.predict import EDGES_DAYS, posterior_ensemble, relapse_probability, roll
-from remanent.stages.analyse import without_runaways
+from remanent.relapse.predict import EDGES_DAYS, kept, posterior_ensemble, relapse_probability
+from remanent.stages.analyse import Population, without_runaways
 from remanent.stages.early_warning import with_measures
 from remanent.study.as_of import as_of
 from remanent.study.panel import Panel, build_panel
@@ -32,13 +32,15 @@ _FEATURES = "features"
 class Source:
     """A study: its tables, its features (None: without scans), and the panel of all of it: its outcomes count, and the order of its patients.
 
-    `breaks`: days on which the hazard may change, as in the run's own fit.
+    `breaks`: days on which the hazard may change, as in the run's own fit. `room`: slots, steps and lanes of its grid; every fold's is padded to them, so
+    that one set of programs serves all folds and landmarks.
     """
 
     tables: Mapping[str, Table]
     features: Table | None
     whole: Panel
     breaks: tuple[float, ...] = ()
+    room: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def patients(self) -> tuple[str, ...]:
@@ -86,12 +88,12 @@ def mechanistic(
     for k, fold in enumerate(outer):
         tested = set(rows.patient[fold.test].tolist())
         train = [p for i, p in enumerate(source.patients) if i not in tested]
-        design, posterior = _population(source.of(train), source.breaks)
+        design, posterior = _population(source.of(train), source)
         converged, fits = converged + sum(f.converged for f in posterior.fits), fits + len(posterior.fits)
         for day in np.unique(rows.day[fold.test]):
             here = np.flatnonzero(fold.test & (rows.day == day))
             who = [source.patients[i] for i in rows.patient[here]]
-            told = _forecast(source.as_of(float(day), who, who), design, posterior, seed + k)
+            told = _forecast(source.as_of(float(day), who, who), (design, posterior), seed + k, source.room)
             risk[here] = np.stack([told[one] for one in who])
         log("fold", number=k + 1, of=len(outer), seconds_so_far=round(monotonic() - began, 1))
     return Mechanistic(risk, converged, fits, monotonic() - began)
@@ -103,20 +105,21 @@ def _of(table: Table, patients: Sequence[str]) -> Table:
     return table.select(np.isin(table["participant_id"].astype(str), np.array(patients, dtype=str)))
 
 
-def _population(panel: Panel, breaks: tuple[float, ...]) -> tuple[Design, Posterior]:
-    design = choose_design(panel, breaks)
-    grid = build_timeline(panel, design).grid
+def _population(panel: Panel, source: Source) -> Population:
+    design = choose_design(panel, source.breaks)
+    grid = build_timeline(panel, design, source.room).grid
     return design, without_runaways(fit(layout(design), grid), grid)
 
 
-def _forecast(panel: Panel, design: Design, posterior: Posterior, seed: int) -> dict[str, np.ndarray]:
+def _forecast(panel: Panel, fitted: Population, seed: int, room: tuple[int, int, int]) -> dict[str, np.ndarray]:
     """Probability of relapse by each day ahead on doses as they stand, by participant."""
-    timeline = build_timeline(panel, design)
+    design, posterior = fitted
+    timeline = build_timeline(panel, design, room)
     evidence = np.array([f.log_evidence for f in posterior.fits])
     weight = np.exp(evidence - evidence.max())
     weights = np.repeat((weight / weight.sum())[None], len(timeline.lanes), 0)
     given = [medication_of(panel, int(i)) for i in timeline.lanes]
     dose = planned_exposure(STANDARD_PLANS["continue"], given, timeline.today, EDGES_DAYS)
     ensemble = posterior_ensemble(posterior, timeline.grid, weights, DRAWS, np.random.default_rng(seed))
-    told = relapse_probability(ensemble, roll(ensemble, look_ahead(timeline, dose, EDGES_DAYS))).mean
+    told = relapse_probability(ensemble, kept(ensemble, look_ahead(timeline, dose, EDGES_DAYS))).mean
     return {panel.patients[int(i)]: told[:, lane] for lane, i in enumerate(timeline.lanes)}

@@ -81,7 +81,8 @@ def rivalry(
     patients = [p for p, d in zip(whole.patients, whole.diagnosis, strict=True) if str(d).lower() not in HEALTHY]
     subtypes, subtyped = _subtypes(results, seed)
     kinds = Rivalry(patients=whole.patients, subtypes=subtypes, subtyped=subtyped, seed=seed)
-    source = Source(tables, features if len(features) else None, whole, results.design.breaks)
+    slots, steps, lanes = results.timeline.grid.value.shape
+    source = Source(tables, features if len(features) else None, whole, results.design.breaks, (slots, steps, lanes))
     rows = _landmarks(source, whole, patients, tables["participants"])
     if rows is None:
         words = f"relapses on record, or patients at risk at a landmark, are too few (at least {LEAST_RELAPSES} and {LEAST_AT_RISK})"

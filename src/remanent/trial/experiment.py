@@ -11,7 +11,7 @@ from remanent.dynamics.design import Design
 from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.model import Params
-from remanent.dynamics.priors import MECHANISMS, SWITCHES, layout, to_params
+from remanent.dynamics.priors import MECHANISMS, layout, to_params
 from remanent.dynamics.reference import reference_posterior, reference_words
 from remanent.study.crosswalks import HUB, as_hub, crosswalks
 from remanent.study.schema import INSTRUMENTS
@@ -50,7 +50,7 @@ def replicate(job: Job) -> Replicate:
     spec = job.spec
     rng = {name: np.random.default_rng([spec.seed, job.number, k]) for name, k in STREAMS.items()}
     mechanism, theta, posterior = draw_population(rng["population"], spec.mechanism, job.known)
-    params = to_params(jnp.asarray(theta), posterior.layout, jnp.asarray(SWITCHES[mechanism]))
+    params = to_params(jnp.asarray(theta), posterior.layout, jnp.asarray(posterior.layout.acting(mechanism)))
     truth = truth_of(params, _rated(posterior))
     steps = int(np.ceil(spec.follow_up_days / STEP_DAYS))
     stages = max((len(p.stages) for p in spec.policies), default=1)
@@ -80,7 +80,9 @@ def contrast_curve(spec: TrialSpec, known: Known) -> Curve | None:
     def draw(rng: np.random.Generator, mechanism: str) -> Truth:
         m = MECHANISMS.index(mechanism)
         theta = posterior.fits[m].draw(rng, 1)[0]
-        return truth_of(to_params(jnp.asarray(theta), posterior.layout, jnp.asarray(SWITCHES[m])), _rated(posterior))
+        return truth_of(
+            to_params(jnp.asarray(theta), posterior.layout, jnp.asarray(posterior.layout.acting(m))), _rated(posterior)
+        )
 
     return mechanism_curve(np.random.default_rng([spec.seed, STREAMS["contrast"]]), draw, spec.contrast)
 
