@@ -150,19 +150,26 @@ def _milliseconds(program: Callable, *arguments: object, rounds: int = 7) -> flo
     return 1e3 * min(times)
 
 
-def speed(sizes: tuple[int, ...] = (200, 1000, 10_000)) -> Figures:
-    """Value and gradient by number of patients, 12 visits x 8 indicators; the textbook at the first size."""
+def speed(sizes: tuple[int, ...] = (200, 1000, 10_000), patients: int = 200) -> Figures:
+    """Value and gradient by number of patients, 12 visits x 8 indicators; then other cases and the textbook with so many patients."""
 
     def gradient_of(likelihood: Callable) -> Callable:
         return compiled(jax.value_and_grad(lambda params, grid: likelihood(params, grid).sum()))
 
     program, out = gradient_of(log_likelihood), {}
-    for patients in sizes:
-        params, grid = peer.random_study(patients, np.random.default_rng(0))
-        out[f"{patients} patients, value and gradient (ms)"] = _milliseconds(program, params, grid, rounds=3)
-    params, grid = peer.random_study(sizes[0], np.random.default_rng(0))
+    for n in sizes:
+        params, grid = peer.random_study(n, np.random.default_rng(0))
+        out[f"{n} patients, value and gradient (ms)"] = _milliseconds(program, params, grid, rounds=3)
+    params, grid = peer.random_study(patients, np.random.default_rng(0))
     linear = peer.without_hazard(grid)
     out["value alone (ms)"] = _milliseconds(_log_likelihood, params, grid)
+    without_levels = params._replace(sd_mu=jnp.zeros(0))
+    out["4 random effects, value and gradient (ms)"] = _milliseconds(program, without_levels, grid)
+    out["4 random effects, value alone (ms)"] = _milliseconds(_log_likelihood, without_levels, grid)
+    bent = without_levels._replace(theta=jnp.asarray(0.4), sd_theta=jnp.asarray(0.15))
+    often = peer.random_study(patients, np.random.default_rng(0), visits=60, slots=1)[1]
+    two_basin = gradient_of(lambda params, grid: log_likelihood(params, grid, "two-basin"))
+    out["two-basin, 60 events, value and gradient (ms)"] = _milliseconds(two_basin, bent, often)
     out["without relapse (ms)"] = _milliseconds(program, params, linear)
     out["textbook, without relapse (ms)"] = _milliseconds(gradient_of(peer.textbook), params, linear, rounds=3)
     one = peer.random_study(1, np.random.default_rng(1))

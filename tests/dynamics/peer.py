@@ -12,30 +12,37 @@ from remanent.dynamics.steps import Grid
 VISITS, INDICATORS = 12, 8
 
 
-def random_study(patients: int, rng: np.random.Generator) -> tuple[Params, Grid]:
-    """Twelve visits four weeks apart, eight indicators at each, 15 % missing; a fixed dose, ECT before the second visit."""
-    shape = (VISITS, patients)
-    read = (INDICATORS, *shape)
+def random_study(
+    patients: int, rng: np.random.Generator, *, visits: int = VISITS, slots: int = INDICATORS
+) -> tuple[Params, Grid]:
+    """Visits four weeks apart, all eight indicators at each or some of them, 15 % missing; a fixed dose, ECT before the second visit."""
+    shape = (visits, patients)
+    read = (slots, *shape)
+    each = (
+        np.broadcast_to(np.arange(INDICATORS)[:, None, None], read)
+        if slots == INDICATORS
+        else rng.integers(0, INDICATORS, read)
+    )
     zero = np.zeros(shape)
     dt = rng.uniform(20, 36, shape)
     dt[0] = 0.0
     after = np.vstack([dt[1:], np.zeros((1, patients))])
     grid = Grid(
         day=np.cumsum(dt, 0), dt=dt, dose=rng.uniform(0, 1.2, shape)[None], held=np.zeros((1, patients)),
-        lost=zero, stress=np.zeros((3, *shape)), ect=((np.arange(VISITS) == 1)[:, None] * np.ones(shape))[None], at_risk=(dt + after) / 2,
+        lost=zero, stress=np.zeros((3, *shape)), ect=((np.arange(visits) == 1)[:, None] * np.ones(shape))[None], at_risk=(dt + after) / 2,
         relapse=zero, dropout=zero, period=np.zeros((0, *shape)),
         tether=np.zeros((0, patients)), risk=np.zeros((0, patients)),
-        reserve=np.zeros(patients), observed=(rng.random(read) < 0.85).astype(float), indicator=np.broadcast_to(np.arange(INDICATORS)[:, None, None], read),
+        reserve=np.zeros(patients), observed=(rng.random(read) < 0.85).astype(float), indicator=each,
         value=rng.normal(size=read), se2=np.full(read, 0.01),
     )  # fmt: skip
-    each = jnp.ones(INDICATORS)
+    one = jnp.ones(INDICATORS)
     numbers = {
         "k_f": 1 / 14, "r": 1 / 90, "c": 0.006, "a": 0.012, "p": 0.5, "sd_p": 0.2, "mu_gs": 0.3, "sd_gs": 0.15, "sd_gf": 0.3,
         "sig_f": 0.05, "sig_s": 0.015, "omega": 0.0, "tau_w": 10.0, "tau_e": 60.0, "h0": 0.004, "eta_f": 2.0,
     }  # fmt: skip
     params = Params(
-        **{k: jnp.asarray(v) for k, v in numbers.items()}, b=jnp.zeros(3), mu=0 * each, sd_mu=0.7 * each,
-        l_f=jnp.linspace(-1, 1, INDICATORS), l_s=jnp.linspace(1, -0.5, INDICATORS), l_e=0 * each, l_w=0 * each, sigma=0.4 * each,
+        **{k: jnp.asarray(v) for k, v in numbers.items()}, b=jnp.zeros(3), mu=0 * one, sd_mu=0.7 * one,
+        l_f=jnp.linspace(-1, 1, INDICATORS), l_s=jnp.linspace(1, -0.5, INDICATORS), l_e=0 * one, l_w=0 * one, sigma=0.4 * one,
     )  # fmt: skip
     return params, Grid(*map(jnp.asarray, grid))
 

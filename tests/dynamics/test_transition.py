@@ -8,8 +8,9 @@ import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from remanent.dynamics.any_drift import compose, transition_any
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.model import compose, transition, transition_any
+from remanent.dynamics.model import transition
 
 SIG = (0.05, 0.015)
 REGULAR = {

@@ -163,17 +163,11 @@ def transition(k_f: Lanes, kappa: Lanes, r: Lanes, sig: tuple[Lanes, Lanes], dt:
     Phi = exp(A dt) by Cayley-Hamilton, the input integral A^-1 (Phi - I), the noise X - Phi X Phi' with X the stationary covariance
     (A X + X A' + diag(sig_f², sig_s²) = 0). Relative error about 1e-16 / (r dt); all arguments broadcast; dt = 0 gives the identity.
     """
-    return _by_stationary_law(_broadcast(k_f, kappa, r, sig, dt))
+    return _by_stationary_law(broadcast(k_f, kappa, r, sig, dt))
 
 
-def transition_any(
-    k_f: Lanes, kappa: Lanes, r: Lanes, sig: tuple[Lanes, Lanes], dt: Lanes, *, doublings: int = 10
-) -> Transition:
-    """Transition of any drift, singular and unstable ones included (r <= 0, k_f = 0, equal or complex eigenvalues): twice the work, no division."""
-    return _by_doubling(_broadcast(k_f, kappa, r, sig, dt), doublings)
-
-
-def _broadcast(k_f: Lanes, kappa: Lanes, r: Lanes, sig: tuple[Lanes, Lanes], dt: Lanes) -> tuple[Lanes, ...]:
+def broadcast(k_f: Lanes, kappa: Lanes, r: Lanes, sig: tuple[Lanes, Lanes], dt: Lanes) -> tuple[Lanes, ...]:
+    """K_f, kappa, r, sig_f, sig_s and dt in one shape."""
     return tuple(jnp.broadcast_arrays(*(jnp.asarray(v, float) for v in (k_f, kappa, r, *sig, dt))))
 
 
@@ -216,44 +210,3 @@ def _by_stationary_law(args: tuple[Lanes, ...]) -> Transition:
     qfs = xfs - (ff * (sf * xff + ss * xfs) + fs * (sf * xfs + ss * xss))
     qss = xss - (sf * (sf * xff + 2 * ss * xfs) + ss * ss * xss)
     return Transition(ff, fs, sf, ss, gf, gs, hf, hs, qff, qfs, qss)
-
-
-_NODES = ((0.06943184420297371, 0.17392742256872693), (0.33000947820757187, 0.32607257743127307))
-_LEGENDRE_4 = tuple((x, w) for x, w in _NODES) + tuple((1 - x, w) for x, w in _NODES)
-
-
-def _by_doubling(args: tuple[Lanes, ...], doublings: int) -> Transition:
-    """Gauss-Legendre integrals over dt / 2^n, then n doublings: no division, so every limit of the drift is regular."""
-    k_f, kappa, r, sig_f, sig_s, dt = args
-    h = dt / 2**doublings
-    gf = gs = hf = hs = qff = qfs = qss = jnp.zeros_like(dt)
-    for x, weight in _LEGENDRE_4:
-        ff, fs, sf, ss = propagator(k_f, kappa, r, x * h)
-        w = weight * h
-        gf, gs = gf + w * ff, gs + w * sf
-        hf, hs = hf + w * fs, hs + w * ss
-        qff = qff + w * ((sig_f * ff) ** 2 + (sig_s * fs) ** 2)
-        qfs = qfs + w * (sig_f**2 * ff * sf + sig_s**2 * fs * ss)
-        qss = qss + w * ((sig_f * sf) ** 2 + (sig_s * ss) ** 2)
-    start = Transition(*propagator(k_f, kappa, r, h), gf, gs, hf, hs, qff, qfs, qss)
-    return jax.lax.fori_loop(0, doublings, lambda _, half: compose(half, half), start)
-
-
-def compose(first: Transition, second: Transition) -> Transition:
-    """The law over two adjacent intervals, `first` then `second`, under one constant input."""
-    a, b = first, second
-    top_f, top_s = b.ff * a.qff + b.fs * a.qfs, b.ff * a.qfs + b.fs * a.qss
-    low_f, low_s = b.sf * a.qff + b.ss * a.qfs, b.sf * a.qfs + b.ss * a.qss
-    return Transition(
-        b.ff * a.ff + b.fs * a.sf,
-        b.ff * a.fs + b.fs * a.ss,
-        b.sf * a.ff + b.ss * a.sf,
-        b.sf * a.fs + b.ss * a.ss,
-        b.gf + b.ff * a.gf + b.fs * a.gs,
-        b.gs + b.sf * a.gf + b.ss * a.gs,
-        b.hf + b.ff * a.hf + b.fs * a.hs,
-        b.hs + b.sf * a.hf + b.ss * a.hs,
-        b.qff + top_f * b.ff + top_s * b.fs,
-        b.qfs + top_f * b.sf + top_s * b.ss,
-        b.qss + low_f * b.sf + low_s * b.ss,
-    )

@@ -10,21 +10,24 @@ linearised statistically (Gaussian closure, continuous-discrete): with s ~ N(m, 
     E[dg/ds]       = 3 (m² + P) - 2 (1 + t) m - 2 C + t
     E[dg/dtheta]   = -(m² + P - m)
 
-taken at the middle of the interval. The drift so found may be singular or unstable: `model.transition_any`.
+taken at the middle of the interval. The drift so found may be singular or unstable: `any_drift`.
 """
 
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
-from remanent.dynamics.model import Params, Transition, transition_any
+from remanent.dynamics.any_drift import transition_any
+from remanent.dynamics.model import Params, Transition
 from remanent.dynamics.propagate import Move
 from remanent.dynamics.recursion import MOVING, Form, Moments, inputs, moved, started
 from remanent.dynamics.steps import Grid, Lane, Steered, steered, tethered
 
 THETA = 6
 _THETA_EFFECT = THETA - MOVING
-_DOUBLINGS = 5  # steps are a week at most: Gauss-Legendre over a thirty-second of it is exact to rounding
+_DOUBLINGS = 8  # steps are a week at most: rates up to 5 a day are exact to rounding, wilder ones stay finite
 _WIDEST = 3.0  # structure beyond this many latent units is linearised as if it were there: far outside both basins
 
 
@@ -67,8 +70,9 @@ def steer(params: Params, grid: Grid) -> Steered:
     return steered(params, grid)._replace(law=())
 
 
+@partial(jax.checkpoint, prevent_cse=False)
 def move(params: Params, moments: Moments, step: Steered) -> Move:
-    """The transition linearised at the middle of the step."""
+    """The transition linearised at the middle of the step; on the way back it is worked out again, which takes less time than keeping its parts."""
     b, m, theta = _middle(params, moments, step)
     shape = step.dt.shape
     k_f, r, sig_f, sig_s = (jnp.broadcast_to(v, shape) for v in (params.k_f, params.r, params.sig_f, params.sig_s))
