@@ -18,6 +18,7 @@ from remanent.report.views import CohortRow, Interval
 from remanent.stages.publish import view_name
 from remanent.study.record.entry import version
 from remanent.study.schema import INSTRUMENTS
+from valid_html import check_html
 
 SCRIPT = '<script>alert(1)</script><img src=x onerror="alert(2)">'
 FORMULA = "=HYPERLINK(1)"
@@ -262,6 +263,15 @@ def test_the_evidence_has_every_number_with_its_status(served):
     client, _, _ = served
     page = client.get("/evidence", params={"find": "CRP", "status": "assumed"}).text
     assert "cardiovascular convention" in page
+
+
+def test_every_page_is_valid_html(served):
+    client, _, gate = served
+    who = people(gate)[0]
+    of_patient = ("", "/whatif", "/compare", "/enter", "/enter?table=medication")
+    others = ("/", "/?find=nobody", "/evidence", "/quality", "/cohort", "/trial", "/audit", "/downloads", "/patients/x")
+    for address in (*others, "/?kinds=many", *(f"/patients/{who}{page}" for page in of_patient)):
+        check_html(client.get(address).text)
 
 
 def test_the_small_chart_puts_probabilities_where_they_belong():

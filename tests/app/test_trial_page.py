@@ -6,6 +6,7 @@ from light import write_light
 
 from remanent.app.settings import User
 from remanent.cli import main
+from valid_html import check_html
 
 SPEC = """
 patients: 40
@@ -33,6 +34,7 @@ def test_policies_power_and_tables_are_shown(out):
         client = opened(gate)
         page = client.get("/trial").text.replace("\u00a0", " ")
         assert page.count("<svg") == 2
+        check_html(page)
         assert "Policies side by side" in page
         assert "stop &lt;b&gt;" in page
         assert "style=" not in page
@@ -40,6 +42,7 @@ def test_policies_power_and_tables_are_shown(out):
         for words in ("Least regret", "80 % is not reached", "Difference from go on"):
             assert words in page
             assert words in whole
+        check_html(whole)
         for name in ("policies", "differences", "replicates", "power"):
             taken = client.get(f"/trial/trial/{name}.tsv")
             assert taken.content == (out / "trial" / f"{name}.tsv").read_bytes()

@@ -1,6 +1,7 @@
 """The methods page keeps what it is given, equations line by line, and escapes it."""
 
 from remanent.report.methods import MethodsView, Sourced, render_methods
+from valid_html import check_html
 
 
 def test_equations_keep_their_lines_and_text_is_escaped() -> None:
@@ -10,6 +11,7 @@ def test_equations_keep_their_lines_and_text_is_escaped() -> None:
         priors=(Sourced("k", "1 ± 2", "1/day", "assumed", "a <i>reason</i>"),),
     )
     page = render_methods(view)
+    check_html(page)
     assert "df = -k (f - s) dt\nds = c (f &lt; s) dt" in page
     assert "<b>study</b>" not in page
     assert "<i>reason</i>" not in page

@@ -11,6 +11,7 @@ import pytest
 from remanent._errors import Problem
 from remanent.report.pages import page_name, render_index, render_patient
 from remanent.report.views import Basis, CohortRow, CohortView, FitStatus, PatientView, Timeline
+from valid_html import check_html
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use", "rect"}
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'{{7*7}}{% raw %}&amp;=HYPERLINK(1)$x$"
@@ -96,6 +97,11 @@ def test_pages_are_well_formed_and_accessible(pages):
         assert page.elements[tags.index("a")][1] == {"class": "skip", "href": "#main"}
         levels = [int(tag[1]) for tag in tags if re.fullmatch(r"h[1-6]", tag)]
         assert all(b - a <= 1 for a, b in itertools.pairwise(levels)), (name, levels)
+
+
+def test_pages_are_valid_html(pages):
+    for text in pages.values():
+        check_html(text)
 
 
 def test_every_table_has_a_caption_and_scoped_heads(pages):
