@@ -22,6 +22,7 @@ from remanent.report.views import (
     Timeline,
 )
 from remanent.report.words import (
+    class_label,
     day_label,
     fraction_interval,
     listing,
@@ -55,7 +56,7 @@ def timeline_tables(timeline: Timeline) -> list[DataTable]:
     """Return what was done and observed: ECT, doses, scans, events and every series; kinds without a row are left out."""
     ect = [(day_label(s.day), s.placement or "n/a") for s in timeline.ect]
     doses = [
-        (d.drug, d.drug_class, number(d.dose_mg_day, 4), day_label(d.start_day), day_label(d.stop_day))
+        (d.drug, class_label(d.drug_class), number(d.dose_mg_day, 4), day_label(d.start_day), day_label(d.stop_day))
         for d in timeline.doses
     ]
     scans = [
@@ -155,6 +156,9 @@ def _against_the_best(score: PredictiveScore) -> str:
     return words if -score.difference > 2 * score.difference_se else f"{words}: no worse"
 
 
+ALMOST_0 = 1e-9  # a mechanism is never certain, whatever the rounding
+
+
 def question_table(questions: Iterable[Question]) -> DataTable:
     """Return what can and cannot be told about how the medication acts."""
     rows = [
@@ -162,7 +166,7 @@ def question_table(questions: Iterable[Question]) -> DataTable:
             q.words,
             "cannot be told from these data"
             if q.probability is None
-            else f"yes with probability {percent(q.probability)}",
+            else f"yes with probability {percent(min(max(q.probability, ALMOST_0), 1 - ALMOST_0))}",
             percent(q.prior),
             q.answered_by or "nobody's data",
         )

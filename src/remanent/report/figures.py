@@ -21,7 +21,7 @@ def plot_forecasts(forecasts: Forecasts) -> Sheet:
     plans = forecasts.plans[:MOST_PLANS]
     if not forecasts.basis.informed or not plans:
         return theme.unsaid(forecasts.basis)
-    sheet, panels = theme.row(len(plans), height_in=1.9, gap_in=0.45)
+    sheet, panels = theme.row(len(plans), height_in=1.9, gap_in=0.45, top_in=0.57)
     top = nice_top(max(float(np.nanmax(plan.upper, initial=0.05)) for plan in plans))
     for k, (panel, plan) in enumerate(zip(panels, plans, strict=True)):
         panel.x_limits = 0, float(np.max(plan.horizon_days, initial=28))
@@ -37,7 +37,7 @@ def _draw_forecast(panel: Panel, plan: Forecast, others: Sequence[Forecast], ind
         panel.line(other.horizon_days, other.mean, theme.GREY, width=1)
     panel.band(plan.horizon_days, plan.lower, plan.upper, colour, 0.2)
     panel.line(plan.horizon_days, plan.mean, colour, dash=theme.DASHES[dash], width=2)
-    theme.head(panel, plan.label, plan.doses)
+    theme.head(panel, plan.label, plan.doses, lines=2)
 
 
 def plot_remanence(remanence: Remanence) -> Sheet:

@@ -55,18 +55,24 @@ def row(
     return Sheet(WIDTH_IN * INCH, total * INCH, tuple(panels)), panels
 
 
-def head(panel: Panel, title: str, unit: str) -> None:
-    """Name a panel and its unit above it, cut to the panel's width."""
-    panel.words(clean(title, int(panel.width / 6.2)), 0, 1, offset=(0, 17), frame="FF", bold=True)
-    unit = clean(unit, int(panel.width / 4.9))
-    panel.words(unit, 0, 1, offset=(0, 6), frame="FF", size=TICK_SIZE, colour=SOFT)
+UNIT_STEP = 11.0
+
+
+def head(panel: Panel, title: str, unit: str, lines: int = 1) -> None:
+    """Name a panel and its unit above it, cut to the panel's width and to so many lines of unit."""
+    units = wrap(clean(unit), int(panel.width / 4.9), max_lines=lines, placeholder="…")
+    up = 6 + UNIT_STEP * lines
+    panel.words(clean(title, int(panel.width / 6.2)), 0, 1, offset=(0, up), frame="FF", bold=True)
+    for k, line in enumerate(units, start=1):
+        panel.words(line, 0, 1, offset=(0, up - UNIT_STEP * k), frame="FF", size=TICK_SIZE, colour=SOFT)
 
 
 def side_title(panel: Panel, title: str, unit: str) -> None:
     """Name a panel and its unit in the left margin, horizontally, so that nobody tilts the head."""
     y = 1.0
     lines: list[tuple[str, dict[str, Any]]]
-    lines = [(line, {"bold": True, "size": 9.0}) for line in wrap(clean(title), 18, max_lines=2, placeholder="…")]
+    most = 3 if panel.height > 50 else 2
+    lines = [(line, {"bold": True, "size": 9.0}) for line in wrap(clean(title), 19, max_lines=most, placeholder="…")]
     lines += [(line, {"colour": SOFT, "size": 8.0}) for line in wrap(clean(unit), 23, max_lines=2, placeholder="…")]
     for line, style in lines:
         panel.words(line, 0, 1, offset=(MARGIN, y), frame="FF", upright="top", **style)

@@ -10,7 +10,7 @@ from remanent.report import theme
 from remanent.report.lanes import LANE_IN, MOST_EVENTS, class_colours, draw_lanes, lanes
 from remanent.report.sheet import Panel, Sheet
 from remanent.report.views import Series, States, Timeline
-from remanent.report.words import clean, minus
+from remanent.report.words import class_label, clean, minus
 
 MOST_SYMPTOMS, MOST_LABS, MOST_SLEEP = 3, 2, 2
 LONGEST_LEAD_DAYS, LEAST_WITHDRAWAL = 56.0, 0.005
@@ -114,7 +114,7 @@ def _draw_exposure(timeline: Timeline, panel: Panel) -> None:
     for curve in timeline.exposure:
         colour, dash = colours[curve.drug_class]
         panel.line(curve.days, curve.exposure, colour, dash=theme.DASHES[dash], width=1.6)
-    theme.side_keys(panel, [(curve.drug_class, *colours[curve.drug_class]) for curve in timeline.exposure])
+    theme.side_keys(panel, [(class_label(c.drug_class), *colours[c.drug_class]) for c in timeline.exposure])
 
 
 def _draw_series(series: Series, index: int, panel: Panel) -> None:

@@ -57,12 +57,12 @@ def day_label(day: float) -> str:
     if math.isinf(day):
         return "before the first record" if day < 0 else "ongoing"
     shown = f"{day:.0f}" if float(day).is_integer() else f"{day:.1f}"
-    return minus(f"day {shown} (week {week(day)})")
+    return minus(f"day {shown} (week{NB}{week(day)})")
 
 
 def span_label(days: float) -> str:
     """Return a length of time, ``182 days (26 weeks)``."""
-    return f"{days:g} days ({days / 7:.0f} weeks)"
+    return f"{days:g} days ({days / 7:.0f}{NB}weeks)"
 
 
 def percent(probability: float) -> str:
@@ -78,7 +78,8 @@ def percent(probability: float) -> str:
 
 def percent_interval(interval: Interval) -> str:
     """Return ``18 % (9 to 31 %)``."""
-    return f"{percent(interval.mean)} ({percent(interval.lower).removesuffix(f'{NB}%')} to {percent(interval.upper)})"
+    ends = f"{percent(interval.lower).removesuffix(f'{NB}%')} to {percent(interval.upper)}"
+    return f"{percent(interval.mean)} ({ends.replace(' ', NB)})"
 
 
 def fraction_interval(interval: Interval) -> str:
@@ -87,6 +88,29 @@ def fraction_interval(interval: Interval) -> str:
         return "cannot be said"
     parts = [minus(f"{v:.2f}") if math.isfinite(v) else "n/a" for v in (interval.mean, interval.lower, interval.upper)]
     return f"{parts[0]} ({parts[1]} to {parts[2]})"
+
+
+_SHORT = {
+    "fc": "FC",
+    "sc": "SC",
+    "sfc": "SFC",
+    "vol": "volume",
+    "thick": "thickness",
+    "cont": "control",
+    "vis": "visual",
+}
+_SHORT |= {"salventattn": "salience", "dorsattn": "dorsal attention", "sommot": "somatomotor", "cacc": "caudal ACC"}
+_CLASSES = {"ssri": "SSRI", "snri": "SNRI", "tca": "tricyclic", "maoi": "MAO inhibitor"}
+
+
+def feature_label(name: str) -> str:
+    """Return a feature's name as people write it: ``fc_cont_default`` is ``FC control default``."""
+    return " ".join(_SHORT.get(part, part) for part in name.split("_"))
+
+
+def class_label(drug_class: str) -> str:
+    """Return a drug class as people write it."""
+    return _CLASSES.get(drug_class, drug_class)
 
 
 def count(n: int, one: str, many: str = "") -> str:

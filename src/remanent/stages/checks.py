@@ -10,6 +10,7 @@ from remanent.relapse.calibration import calibration
 from remanent.relapse.rivals import DAYS
 from remanent.relapse.score import Score
 from remanent.report import checks as show
+from remanent.report.words import feature_label
 from remanent.stages.comparable import Comparable
 from remanent.stages.rivals import Competitor, Rivalry, Scored
 from remanent.study.table import Table
@@ -17,8 +18,8 @@ from remanent.study.table import Table
 LEAST_RELAPSES = 10  # fewer say nothing about a curve; a display rule of this program
 MOST_MEASURES = 4
 _NOT_ASKED = (
-    "Not assessed in this run: it needs forecasts of patients that the model has not seen, which `remanent run --rivals` makes "
-    "(`remanent update` never does)."
+    "Not assessed in this run: it needs forecasts of patients that the model has not seen, which 'remanent run --rivals' makes "
+    "('remanent update' never does)."
 )
 
 
@@ -99,7 +100,7 @@ def _measure(name: str, rows: Table, site: np.ndarray, mine: np.ndarray) -> show
         for column in ("value", "harmonised")
     }
     return show.SiteMeasure(
-        label=name.replace("_", " "),
+        label=feature_label(name),
         unit=describe(name).unit,
         sites=tuple(sites),
         before=parts["value"],

@@ -17,6 +17,7 @@ from remanent.plan.plans import continued
 from remanent.plan.simulate import PLAN_WORDS
 from remanent.relapse.predict import EDGES_DAYS, Estimate
 from remanent.report import views as show
+from remanent.report.words import feature_label
 from remanent.stages.analyse import Results
 from remanent.stages.contribution import HORIZON_DAYS
 from remanent.stages.courses import stability_words
@@ -174,7 +175,7 @@ def _indicators(results: Results, lane: int) -> tuple[show.Indicator, ...]:
         out.append(
             show.Indicator(
                 feature=scale.names[j],
-                label=scale.names[j].replace("_", " "),
+                label=feature_label(scale.names[j]),
                 note=described.meaning,
                 unit=described.unit,
                 days=days,
