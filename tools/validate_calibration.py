@@ -164,7 +164,11 @@ def states(results: Results, truth: Truth) -> dict[str, np.ndarray]:
 
 
 def ahead(results: Results, truth: Truth) -> dict[str, np.ndarray]:
-    """Relapse under each plan and remanence at HORIZON, of patients whose forecast the data inform."""
+    """Relapse under each plan and remanence at HORIZON, of patients whose forecast the data inform.
+
+    The truth of remanence is taken from function itself, not from truth.tsv's remanence, which is n/a where true function is low: choosing patients by the
+    truth would make any interval look wrong.
+    """
     line, after, out = results.timeline, results.after, {}
     row = int(np.searchsorted(EDGES_DAYS[1:], HORIZON))
     people = [(lane, results.panel.patients[i], float(line.today[lane])) for lane, i in enumerate(line.lanes)]
@@ -183,9 +187,9 @@ def ahead(results: Results, truth: Truth) -> dict[str, np.ndarray]:
         if plan == "stop":
             ratio = [a.function[row] / t.f for a, t in zip(rolled, after.today, strict=True)]
             known = {
-                lane: truth.get((who, "remanence", day, HORIZON, None))
+                lane: truth[who, "function_ahead", day, HORIZON, plan] / truth[who, "function", day, None, None]
                 for lane, who, day in people
-                if results.outcome.remanence_informed[lane]
+                if results.outcome.remanence_informed[lane] and (who, "function_ahead", day, HORIZON, plan) in truth
             }
             out["remanence"] = _against(after, ratio, results.outcome.remanence.mean[row], known)
     return out
@@ -365,7 +369,7 @@ def main() -> None:
             f"cohort {seed}: converged {last.converged}, {len(last.cases) // len(RULES)} informed, {dict(advised)}",
             flush=True,
         )
-        if len(cohorts) % 4 == 0 or len(cohorts) == count:
+        if len(cohorts) > 1 or count == 1:
             people = [c.cases for c in cohorts]
             print(
                 f"\n{len(cohorts)} cohorts of {patients}, {scenario}, forecasts at {HORIZON} days:\n",

@@ -87,9 +87,12 @@ def _features(cohort: Cohort, names: list[str]) -> Table:
 
 
 def shuffled(panel: Panel, rng: np.random.Generator) -> Panel:
-    """Outcomes of other patients: nothing that is measured has anything to do with relapse."""
+    """Outcomes of other patients, as far as each patient's own record goes: nothing that is measured has anything to do with relapse."""
     order = rng.permutation(len(panel.patients))
-    return replace(panel, risk_end_day=panel.risk_end_day[order], relapsed=panel.relapsed[order])
+    end = panel.risk_end_day[order]
+    within = end <= panel.last_day
+    seen = {name: getattr(panel, name)[order] & within for name in ("relapsed", "dropped_out")}
+    return replace(panel, risk_end_day=np.minimum(end, panel.last_day), **seen)
 
 
 def one(seed: int, patients: int, count: int, *, noise: bool) -> tuple[Landmarks, dict[str, np.ndarray]]:
@@ -131,20 +134,22 @@ def table(parts: list[tuple[Landmarks, dict[str, np.ndarray]]]) -> list[str]:
     )
     weight = patient_weights(patient, 1000, np.random.default_rng(0))
     told = {name: np.concatenate([f[name] for _, f in parts]) for name in parts[0][1]}
-    base = brier(known, told["kaplan_meier/with"], HORIZON, weight)
+    base, ours = (brier(known, told[name], HORIZON, weight) for name in ("kaplan_meier/with", "mechanistic/with"))
     lines = [
         f"{len(np.unique(patient))} patients, {len(known)} forecasts, {int(known.event.sum())} followed by relapse.",
         "",
-        "| model | scans | Brier score (90 % interval) | Kaplan-Meier's less this (90 % interval) |",
-        "|---|---|---|---|",
+        "| model | scans | Brier score (90 % interval) | Kaplan-Meier's less this (90 % interval) | this less the state model's (90 % interval) |",
+        "|---|---|---|---|---|",
     ]
     for name, risk in sorted(told.items()):
         model, imaging = name.split("/")
         own = brier(known, risk, HORIZON, weight)
-        s, g = as_score(own), as_score(base - own)
-        lines.append(
-            f"| {model} | {imaging} | {s.value:.3f} ({s.lower:.3f} to {s.upper:.3f}) | {g.value:+.3f} ({g.lower:+.3f} to {g.upper:+.3f}) |"
-        )
+        scores = (as_score(own), as_score(base - own), as_score(own - ours))
+        told_of = [
+            f"{s.value:{sign}.3f} ({s.lower:{sign}.3f} to {s.upper:{sign}.3f})"
+            for s, sign in zip(scores, ("", "+", "+"), strict=True)
+        ]
+        lines.append(f"| {model} | {imaging} | {' | '.join(told_of)} |")
     return lines
 
 

@@ -11,7 +11,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "plan"))
 
 from test_what_if import LINE, PERSON, ensemble_of
 
-from remanent.dynamics.forecast import Today
 from remanent.dynamics.grid import look_ahead
 from remanent.plan.parse import parse_plan_text
 from remanent.plan.plans import CONTINUE, STOP, TAPER
@@ -44,7 +43,7 @@ def test_recursion(benchmark, way):
     )
     many = replace(
         ENSEMBLE,
-        today=tuple(Today(t.theta, *(v[:, four] for v in t[1:])) for t in ENSEMBLE.today),
+        today=tuple(t.of(four) for t in ENSEMBLE.today),
         weight=ENSEMBLE.weight[four],
     )
     outlook = look_ahead(line, dose, EDGES_DAYS)

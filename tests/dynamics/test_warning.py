@@ -32,6 +32,7 @@ def warn(t: np.ndarray, x: np.ndarray, rng: np.random.Generator) -> EarlyWarning
 STATIONARY = {
     "white": lambda rng, t: series(rng, t, 0.0),
     "autoregressive": lambda rng, t: series(rng, t, 0.5),
+    "strongly autoregressive": lambda rng, t: series(rng, t, 0.8),
     "a mean that moves": lambda rng, t: series(rng, t, 0.3) + 0.1 * t[:, None] + 2 * np.sin(t / 15)[:, None],
     "whole numbers with a floor": lambda rng, t: np.clip(np.round(2 + series(rng, t, 0.4)), 1, 7),
     "heavy tails": lambda rng, t: np.exp(series(rng, t, 0.4)),
