@@ -52,14 +52,15 @@ def enlarge(study: Path, out: Path, folder: Path, patients: int) -> tuple[Path, 
     bigger, results = folder / "study", folder / "out"
     for path in (study / "participants.tsv", *study.glob("phenotype/*.tsv")):
         _repeat(path, bigger / path.relative_to(study), names)
-    for path in (study / "dataset_description.json", *study.glob("phenotype/*.json"), study / "participants.json"):
+    for path in (study / "dataset_description.json", *study.glob("phenotype/*.json"), *study.glob("participants.json")):
         shutil.copy(path, bigger / path.relative_to(study))
     for new, old in names.items():
         (bigger / new).mkdir()
         shutil.copy(study / old / f"{old}_sessions.tsv", bigger / new / f"{new}_sessions.tsv")
     claim(results, bigger)
-    for name in LEARNT:
-        shutil.copy(out / name, results / name)
+    for path in (out / name for name in LEARNT):
+        if path.is_file():
+            shutil.copy(path, results / path.name)
     with Record.open(out, create=False) as old_record, Record.open(results) as record:
         record.ingest(read(bigger))
         _put_features(old_record, record, names)
@@ -201,6 +202,8 @@ def what_if(base: str, start: str, people: Sequence[str]) -> tuple[list[float], 
         person.start()
     for person in crowd:
         person.join()
+    if len(moved) != USERS * CLICKS:
+        raise SystemExit("not everybody was answered")
     return first, moved
 
 
@@ -227,9 +230,12 @@ def app(results: Path, browser: Browser) -> None:
         warm = waited(lambda: "The model is ready" in client.get(f"{base}/warm").text)
         print(f"\nThe app is warm {warm:.0f} s after its start.\n")
         print("| page | median (ms) | 95th percentile | longest | n |\n|---|---|---|---|---|")
+        before = _processor_s(process)
         first, moved = what_if(base, start, people)
+        each = 1000 * (_processor_s(process) - before) / (len(first) + len(moved))
         print(f"| what-if, opened by {USERS} people within a second | {_percentiles(first)} |")
         print(f"| what-if, a slider moved | {_percentiles(moved)} |")
+        print(f"| (processor time of the app per answer) | {each:.0f} | | | |")
         for name, path in (("list of patients", "/"), ("cohort", "/cohort"), ("patient", f"/patients/{people[-1]}")):
             print(f"| {name} | {_percentiles(opened(browser, base + path, start))} |")
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
@@ -237,10 +243,16 @@ def app(results: Path, browser: Browser) -> None:
         print(f"\nIt holds {resident:.1f} GB of memory.")
 
 
+def _processor_s(process: int) -> float:
+    """Processor time a process has used."""
+    parts = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main() -> None:
     """Print both tables."""
     study, out = map(Path, sys.argv[1:3])
-    print(f"load {os.getloadavg()[1]:.1f} on {os.cpu_count()} processors\n")
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors\n")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         print("| patients | page | MB | opens in (ms, median of 7) | longest |\n|---|---|---|---|---|")
