@@ -40,6 +40,16 @@ def test_a_program_is_kept_and_used_again(tmp_path: Path) -> None:
     assert programs_in(folder) == kept
 
 
+def test_what_a_killed_process_left_behind_does_no_harm(tmp_path: Path) -> None:
+    folder = Path(compile_one(tmp_path))
+    for used in folder.glob("*-atime"):
+        used.unlink()
+    for program in folder.glob("*-cache"):
+        program.rename(program.with_name(f"old{program.name}"))
+    compile_one(tmp_path)  # warnings are errors there
+    assert len(list(folder.glob("*-atime"))) == len(programs_in(folder)) > len(list(folder.glob("old*-cache")))
+
+
 def test_the_users_folder_is_taken(tmp_path: Path) -> None:
     own = tmp_path / "own"
     assert compile_one(tmp_path, JAX_COMPILATION_CACHE_DIR=str(own)) == str(own)

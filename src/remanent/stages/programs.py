@@ -26,7 +26,7 @@ def keep_programs() -> None:
     """
     import jax
 
-    wanted: dict[str, str | int | float] = {_SIZE: KEPT_BYTES, _LEAST: WORTH_KEEPING_S}
+    wanted: dict[str, str | int | float] = {_LEAST: WORTH_KEEPING_S}
     if getattr(jax.config, _FOLDER) is None:
         try:
             folder = cache_folder()
@@ -35,10 +35,19 @@ def keep_programs() -> None:
             return
         if not os.access(folder, os.W_OK):
             return
-        wanted[_FOLDER] = str(folder)
+        _complete(folder)
+        wanted |= {_FOLDER: str(folder), _SIZE: KEPT_BYTES}
     for name, value in wanted.items():
         jax.config.update(name, value)
         os.environ[name.upper()] = str(value)
+
+
+def _complete(folder: Path) -> None:
+    """Give every program the time of its last use that JAX wants to find: a process that was killed may have left one without, and JAX would say so for ever."""
+    for program in folder.glob("*-cache"):
+        used = program.with_name(program.name.removesuffix("-cache") + "-atime")
+        if not used.exists():
+            used.write_bytes(program.stat().st_mtime_ns.to_bytes(8, "little"))
 
 
 def cache_folder() -> Path:
