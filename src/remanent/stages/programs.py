@@ -43,7 +43,7 @@ def keep_programs() -> None:
 
 
 def _complete(folder: Path) -> None:
-    """Give every program the time of its last use that JAX wants to find: a process that was killed may have left one without, and JAX would say so for ever."""
+    """Give every program the time of its last use that JAX wants to find: a process that was killed may have left one without."""
     for program in folder.glob("*-cache"):
         used = program.with_name(program.name.removesuffix("-cache") + "-atime")
         if not used.exists():
