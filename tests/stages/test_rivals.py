@@ -86,7 +86,7 @@ def results(tables: dict[str, Table], features: Table) -> Results:
             "design": design,
             "timeline": timeline,
             "posterior": Posterior(layout(design), fits),
-            "states": SimpleNamespace(smoothed=SimpleNamespace(f_mean=level, s_mean=level)),
+            "found_states": SimpleNamespace(smoothed=SimpleNamespace(f_mean=level, s_mean=level)),
         }
     )
 
