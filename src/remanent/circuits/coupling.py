@@ -42,7 +42,7 @@ def coupling_features(
     """
     weight = wiring.ordered(wiring.weight, bold.labels)
     chosen = np.nan_to_num(weight) > 0 if connections is None else connections.ordered(bold.labels)
-    targets = chosen & np.isfinite(weight) & np.isfinite(fisher_z(bold.r))
+    targets = chosen & np.isfinite(weight) & connectable(bold.r)
     ranked = rank_rows(weight, targets)
     matrices = (bold.r, *leave_one_block_out(bold))
     regional = np.array([spearman(rank_rows(r, targets), ranked, targets) for r in matrices])
@@ -55,6 +55,13 @@ def coupling_features(
     else:
         regional = np.array([adjusted_r2(fisher_z(r), predictors) for r in matrices])
         yield from _means("sfc_r2", regional, places, problem)
+
+
+def connectable(r: Square) -> Bool[ndarray, "parcel parcel"]:
+    """Pairs with a Fisher z: two parcels whose correlation is known."""
+    there: Bool[ndarray, "parcel parcel"] = np.isfinite(r)
+    np.fill_diagonal(there, val=False)
+    return there
 
 
 def spearman(x: Square, y: Square, targets: Bool[ndarray, "parcel parcel"]) -> Regional:
@@ -74,14 +81,15 @@ def spearman(x: Square, y: Square, targets: Bool[ndarray, "parcel parcel"]) -> R
 def rank_rows(values: Square, valid: Bool[ndarray, "parcel parcel"]) -> Square:
     """Average ranks (from 1) within each row over valid entries; ties share their mean rank."""
     filled = np.where(valid, values, np.inf)
+    rows, columns = filled.shape
     order = np.argsort(filled, axis=1)
-    ordered = np.take_along_axis(filled, order, axis=1)
-    ranks = np.empty(filled.shape)
-    position = np.broadcast_to(np.arange(1.0, filled.shape[1] + 1), filled.shape)
+    ordered = np.sort(filled, axis=1)  # quicker than to take them in that order
+    position = np.tile(np.arange(1.0, columns + 1), rows)
     if np.any((ordered[:, 1:] == ordered[:, :-1]) & np.isfinite(ordered[:, 1:])):
-        position = _tied_positions(ordered)
-    np.put_along_axis(ranks, order, position, axis=1)
-    return ranks
+        position = _tied_positions(ordered).ravel()
+    ranks = np.empty(rows * columns)
+    ranks[(order + columns * np.arange(rows)[:, None]).ravel()] = position
+    return ranks.reshape(rows, columns)
 
 
 def orthonormal(predictors: Float[ndarray, "parcel target predictor"]) -> Predictors:
@@ -167,7 +175,7 @@ def _predictors(wiring: Wiring, bold: Bold) -> Predictors | None:
         return None
     matrices = (wiring.path_length, wiring.communicability, wiring.distance_mm)
     stacked = np.stack([wiring.ordered(matrix, bold.labels) for matrix in matrices], axis=2)
-    stacked[~np.isfinite(fisher_z(bold.r))] = np.nan
+    stacked[~connectable(bold.r)] = np.nan
     return orthonormal(stacked)
 
 
