@@ -33,7 +33,7 @@ class Kept(NamedTuple):
 
 def survive(layout: Layout, switches: Float[np.ndarray, "draw switch"], today: Today, outlook: Outlook) -> Kept:
     """Survival and expected function of every draw of every patient (or plan) under one outlook; each draw has its mechanism's switches."""
-    found = _survive(layout)(jnp.asarray(switches), *jax.tree.map(jnp.asarray, (today, outlook)))
+    found = _survive(layout)(switches, today, outlook)
     survival, function, structure = map(np.asarray, found)
     return Kept(survival, function, structure)
 

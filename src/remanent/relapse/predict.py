@@ -29,6 +29,7 @@ LEAST_FUNCTION = 0.1
 LEAST_WEIGHT = 1e-3
 # Draws that go through the filter, and forward from today, at once: one compiled program each serves ensembles of every size.
 DRAW_BUCKET, ROLL_BUCKET = 10, 60
+FEW_PATIENTS, ROLL_BUCKET_OF_FEW = 8, 240  # what a call costs beside its work counts then
 
 
 @dataclass(frozen=True)
@@ -169,10 +170,9 @@ def kept(ensemble: Ensemble, outlook: Outlook) -> list[Kept]:
         wide = replace(ensemble, today=tuple(t.of(more) for t in ensemble.today), weight=ensemble.weight[more])
         return [Kept(*(v[..., :patients] for v in one)) for one in kept(wide, outlook.of(more))]
     counts = [len(t.theta) for t in ensemble.today]
-    switches = in_buckets(
-        np.repeat(np.stack([layout.acting(m) for m in ensemble.mechanisms]), counts, axis=0), ROLL_BUCKET
-    )
-    todays = _parts(_joined(ensemble.today), ROLL_BUCKET)
+    size = ROLL_BUCKET if len(ensemble.weight) > FEW_PATIENTS else ROLL_BUCKET_OF_FEW
+    switches = in_buckets(np.repeat(np.stack([layout.acting(m) for m in ensemble.mechanisms]), counts, axis=0), size)
+    todays = _parts(_joined(ensemble.today), size)
     parts = [survive(layout, s, t, outlook) for s, t in zip(switches, todays, strict=True)]
     whole = parts[0] if len(parts) == 1 else Kept(*(np.concatenate(v, axis=1) for v in zip(*parts, strict=True)))
     ends = np.cumsum(counts)[:-1]

@@ -56,7 +56,7 @@ def parquet(columns: Mapping[str, np.ndarray]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    made = {name: _arrow(np.ascontiguousarray(values)) for name, values in columns.items()}
+    made = {name: _arrow(np.array(values, order="C")) for name, values in columns.items()}
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(made), sink, compression="zstd")
     return sink.getvalue().to_pybytes()
