@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from remanent._errors import InputError, UsageError
 from remanent.study import outputs, schema
-from remanent.study.record.files import read_arrays
+from remanent.study.record.files import read_arrays, write_draws
 from remanent.study.store import Record
 
 FEATURES = {
@@ -195,3 +195,10 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, study, monke
     with pytest.raises(InputError, match=r"features\.tsv: cannot write: No space left"):
         write(tmp_path / "out", study, {"features": FEATURES | {"value": [1.0, 2.0]}})
     assert files(tmp_path / "out") == before
+
+
+def test_draws_of_one_patient_are_kept_like_those_of_many(tmp_path: Path) -> None:
+    many = np.arange(12.0).reshape(4, 3)
+    for columns in ([0, 2], [1]):
+        path = write_draws(tmp_path, "today", {"f": many[:, columns]})
+        np.testing.assert_array_equal(read_arrays(path)["f"], many[:, columns])
