@@ -8,8 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from remanent._yaml import read_yaml
 from remanent.study.schema import ANALYTES, INSTRUMENTS
 
 STATUSES = ("published", "derived", "assumed")
@@ -50,7 +49,7 @@ def claims() -> tuple[Claim, ...]:
 
 
 def _in_file(name: str, text: str) -> Iterator[Claim]:
-    content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe, and in C
+    content = read_yaml(text)
     sources = content.pop("sources", {}) if isinstance(content, dict) else {}
     group = _GROUPS.get(name, name.removesuffix(".yaml").replace("_", " ").capitalize())
     for claim in _walk(group, (), content, {}):

@@ -144,10 +144,10 @@ class _Section(Mapping[str, T]):
 
 @cache
 def _document() -> Mapping[str, Any]:
-    import yaml
+    from remanent._yaml import read_yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(Path(__file__).with_name("schema.yaml").read_bytes(), Loader=loader)  # noqa: S506 - safe, and in C
+    document: Mapping[str, Any] = read_yaml(Path(__file__).with_name("schema.yaml").read_bytes())
+    return document
 
 
 def _each(section: str, build: Callable[[str, Mapping[str, Any]], T]) -> Mapping[str, T]:
