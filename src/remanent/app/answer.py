@@ -174,7 +174,7 @@ def answer_of(lane: Lane, plan: PlanSpec, table_of: Mapping[str, Thresholds | No
         advice=advice,
         unsaid=unsaid,
         plan_words=f"{words.sentence(in_words(plan))} {doses_of(one, plan)}".strip(),
-        chart=Markup("") if unsaid else Markup(relapse_chart(curves, key, f"Probability of relapse, {label}", summary)),  # noqa: S704 - chart.py escapes
+        chart=Markup("") if unsaid else relapse_chart(curves, key, f"Probability of relapse, {label}", summary),
         caption=CAPTION,
         summary=words.sentence(summary),
         table=table("Probability of relapse, mean (90 % interval)", heads, rows),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from remanent.report import theme
 from remanent.report.figures import nice_top
@@ -38,7 +39,7 @@ STYLES = (
 )
 
 
-def relapse_chart(curves: Sequence[Curve], key: str, title: str, summary: str) -> str:
+def relapse_chart(curves: Sequence[Curve], key: str, title: str, summary: str) -> Markup:
     """Probability of relapse over the days from today, as SVG; at most three curves."""
     panel = Panel(LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM, wall=False, floor=False)
     top = nice_top(max((float(np.max(c.upper if c.band else c.mean)) for c in curves), default=0.5))

@@ -297,7 +297,7 @@ def _unsaid(basis: Basis) -> Section:
 def _picture(
     figure: Sheet, name: str, title: str, caption: str, summary: str, data: Sequence[DataTable] = ()
 ) -> Picture:
-    return Picture(name, Markup(svg(figure, name, title, summary)), caption, summary, tuple(data))  # noqa: S704 - svg escapes all text
+    return Picture(name, svg(figure, name, title, summary), caption, summary, tuple(data))
 
 
 def provenance_pairs(made: Provenance) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from remanent.report.sheet import (
     LABEL_SIZE,
@@ -49,7 +50,7 @@ _STROKES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def svg(sheet: Sheet, key: str, title: str, description: str) -> str:
+def svg(sheet: Sheet, key: str, title: str, description: str) -> Markup:
     """Return a figure as one ``<svg>`` element that stands in a page or in a file of its own.
 
     Parameters
@@ -61,11 +62,11 @@ def svg(sheet: Sheet, key: str, title: str, description: str) -> str:
 
     Returns
     -------
-    str
+    Markup
         The same bytes for the same figure; no date, no address loaded, all text escaped.
     """
     body = "".join(_panel(panel, f"{key}-{k}") for k, panel in enumerate(sheet.panels))
-    return (
+    return Markup(  # noqa: S704 - the only place that makes markup of a figure: every text in it is escaped
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(sheet.width)} {_n(sheet.height)}" role="img"'
         f' aria-labelledby="{key}-title {key}-desc" font-family="system-ui, sans-serif" font-size="{TEXT_SIZE}"'
         f' fill="{INK}" stroke-linejoin="round" stroke-linecap="butt">'

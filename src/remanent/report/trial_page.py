@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from remanent.report import theme
 from remanent.report.data_tables import DataTable
@@ -87,7 +86,7 @@ def _says(view: TrialView) -> str:
 
 
 def _picture(name: str, figure: Sheet, caption: str, summary: str, tables: Sequence[DataTable]) -> Picture:
-    drawn = Markup(svg(figure, name, caption, summary))  # noqa: S704 - svg escapes all text
+    drawn = svg(figure, name, caption, summary)
     return Picture(name, drawn, caption, summary, tuple(tables))
 
 
