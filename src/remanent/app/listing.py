@@ -3,6 +3,9 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Query
 
 from remanent.app.shelf import Person
 from remanent.report import words
@@ -14,19 +17,25 @@ KINDS: Mapping[str, str] = {
     "dose changes": "dose changes",
 }
 URGENCY = tuple(words.ADVICE)
+Short = Annotated[str, Query(max_length=80)]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was asked of the list; empty: no filter."""
+    """What was asked of the list, as the address has it; empty: no filter."""
 
-    advice: str = ""
-    site: str = ""
-    diagnosis: str = ""
-    kinds: int = 0
-    find: str = ""
-    sort: str = "advice"
+    advice: Short = ""
+    site: Short = ""
+    diagnosis: Short = ""
+    kinds: Annotated[int, Query(ge=0, le=len(KINDS))] = 0
+    find: Short = ""
+    sort: Short = "advice"
     down: bool = False
+
+    def __post_init__(self) -> None:
+        """Sort as usual where the address names no column."""
+        if self.sort not in SORTS:
+            object.__setattr__(self, "sort", "advice")
 
 
 def kinds_of(person: Person) -> list[str]:
@@ -37,7 +46,7 @@ def kinds_of(person: Person) -> list[str]:
 def chosen(people: Sequence[Person], choice: Choice) -> list[Person]:
     """Those who pass every filter, in order; missing values come last whichever way."""
     kept = [person for person in people if _passes(person, choice)]
-    key = SORTS.get(choice.sort, SORTS["advice"])
+    key = SORTS[choice.sort]
     valued = [(key(person), person) for person in kept]
     there = [pair for pair in valued if not _is_missing(pair[0])]
     there.sort(key=lambda pair: pair[0], reverse=choice.down)

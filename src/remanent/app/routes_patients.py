@@ -3,15 +3,14 @@
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
 from remanent.app.desk import Desk
-from remanent.app.listing import KINDS, SORTS, Choice, chosen, kinds_of
+from remanent.app.listing import KINDS, Choice, chosen, kinds_of
 from remanent.report import words
 
 router = APIRouter(default_response_class=HTMLResponse)
-Short = Annotated[str, Query(max_length=80)]
 
 
 def desk_of(request: Request) -> Desk:
@@ -21,21 +20,11 @@ def desk_of(request: Request) -> Desk:
 
 
 @router.get("/")
-def patients(  # noqa: PLR0913, PLR0917 - one argument for each filter
-    request: Request,
-    advice: Short = "",
-    site: Short = "",
-    diagnosis: Short = "",
-    kinds: Annotated[int, Query(ge=0, le=len(KINDS))] = 0,
-    find: Short = "",
-    sort: Short = "advice",
-    down: bool = False,
-) -> HTMLResponse:
+def patients(request: Request, choice: Annotated[Choice, Depends()]) -> HTMLResponse:
     """Everyone the user may see, filtered and in order."""
     desk = desk_of(request)
     user = desk.user(request)
     everyone = desk.shelf.people(user)
-    choice = Choice(advice, site, diagnosis, kinds, find, sort if sort in SORTS else "advice", down)
     shown = chosen(everyone, choice)
     parts = {
         "people": [(person, kinds_of(person)) for person in shown],
