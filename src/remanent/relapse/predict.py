@@ -251,10 +251,17 @@ def summarise(
 def contraction(
     posterior: Sequence[np.ndarray], prior: Sequence[np.ndarray], weights: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """1 - posterior variance / prior variance of the logit of a probability, least over horizons, [patient]; 0: the data said nothing."""
+    """`narrowing` of the logit of a probability."""
+    return narrowing([_logit(d) for d in posterior], [_logit(d) for d in prior], weights)
+
+
+def narrowing(
+    posterior: Sequence[np.ndarray], prior: Sequence[np.ndarray], weights: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """1 - posterior variance / prior variance of draws [interval, draw, patient] by mechanism, least over horizons, [patient]; 0: the data said nothing."""
     rows = np.searchsorted(EDGES_DAYS[1:], HORIZONS_DAYS)
     after, before = (
-        _variance([_logit(d[rows]) for d in draws], w) for draws, w in zip((posterior, prior), weights, strict=True)
+        _variance([d[rows] for d in draws], w) for draws, w in zip((posterior, prior), weights, strict=True)
     )
     return (1 - after / np.maximum(before, 1e-12)).min(0)
 

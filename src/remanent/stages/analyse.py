@@ -20,7 +20,6 @@ from remanent.dynamics.reference import reference_on, reference_words
 from remanent.dynamics.sample import sampled
 from remanent.dynamics.states import States, posterior_states
 from remanent.dynamics.steps import Grid, unobserved
-from remanent.dynamics.survive import Kept
 from remanent.plan.decide import Advice, Interval, Situation, Thresholds, decide, shipped_thresholds, thresholds_for
 from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
 from remanent.relapse.predict import (
@@ -30,6 +29,7 @@ from remanent.relapse.predict import (
     contraction,
     ensemble_at,
     kept,
+    narrowing,
     posterior_ensemble,
     prior_ensemble,
     relapse_probability,
@@ -320,16 +320,11 @@ def forecast(panel: Panel, timeline: TimeLine, after: Ensemble, before: Ensemble
         informed[name] = enough & (removed >= least)
         if name == "stop":
             remains = remanence(after, rolled)
-            remains_informed = _function_contraction(after, before, rolled, blind) >= least
+            kept_function = narrowing(
+                [a.function for a in rolled], [a.function for a in blind], (after.weight, before.weight)
+            )
+            remains_informed = kept_function >= least
     return Outcome(dose, relapse, informed, remains, remains_informed, unseen)
-
-
-def _function_contraction(
-    after: Ensemble, before: Ensemble, rolled: Sequence[Kept], blind: Sequence[Kept]
-) -> np.ndarray:
-    """As for probabilities, on function after withdrawal mapped into (0, 1) by the logistic function."""
-    squashed = [[1 / (1 + np.exp(-a.function)) for a in paths] for paths in (rolled, blind)]
-    return contraction(squashed[0], squashed[1], (after.weight, before.weight))
 
 
 def _lacks(panel: Panel, comparison: Comparison) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from remanent._errors import InputError, Problem
 from remanent.dynamics.compare import settings
@@ -22,6 +21,7 @@ from remanent.relapse.predict import (
     distance_to_tipping,
     distances_to_tipping,
     kept,
+    narrowing,
     summarise,
 )
 from remanent.stages.analyse import Results
@@ -122,13 +122,10 @@ def stability(results: Results) -> Stability:
 
 
 def _distance_informed(results: Results, rolled: Sequence[Kept], outlook: Outlook) -> np.ndarray:
-    """Whether the data narrowed the distance to the tipping point against the prior, [lane]; distances mapped into (0, 1) as function is."""
+    """Whether the data narrowed the distance to the tipping point against the prior, [lane]."""
     after, before = results.after, results.before
-    squashed = [
-        [expit(d) for d in distances_to_tipping(among, paths)]
-        for among, paths in ((after, rolled), (before, kept(before, outlook)))
-    ]
-    moved = contraction(squashed[0], squashed[1], (after.weight, before.weight))
+    known, blind = distances_to_tipping(after, rolled), distances_to_tipping(before, kept(before, outlook))
+    moved = narrowing(known, blind, (after.weight, before.weight))
     return moved >= settings()["informed"]["contraction"]["value"]
 
 

@@ -56,7 +56,7 @@ def parquet(columns: Mapping[str, np.ndarray]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    made = {name: _arrow(np.array(values, order="C")) for name, values in columns.items()}
+    made = {name: _arrow(_whole(values)) for name, values in columns.items()}
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(made), sink, compression="zstd")
     return sink.getvalue().to_pybytes()
@@ -86,6 +86,11 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
     table = pq.read_table(path).combine_chunks()
     return {name: _numpy(table.column(name)) for name in table.column_names}
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    """A copy in memory's order; NumPy calls a single column contiguous whatever its strides, Arrow does not."""
+    return np.array(values, order="C")
 
 
 def _arrow(values: np.ndarray) -> Any:
