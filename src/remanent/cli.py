@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except RemanentError as error:
-        print(f"remanent: {error}", file=sys.stderr)  # noqa: T201
+        _tell(f"remanent: {error}")
         return error.exit_code
     except BrokenPipeError:  # whoever read our output has seen enough (`| head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -38,10 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = error.filename or "a file"
         words = f"cannot read or write {where}: {error.strerror}. Check the disk and your rights."
-        print(f"remanent: {words}", file=sys.stderr)  # noqa: T201
+        _tell(f"remanent: {words}")
         return UNUSABLE
     except KeyboardInterrupt:
-        print("remanent: stopped; run the same command again to go on from here.", file=sys.stderr)  # noqa: T201
+        _tell("remanent: stopped; run the same command again to go on from here.")
         return 130
 
 
@@ -318,7 +318,15 @@ def _trial(options: argparse.Namespace) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
+    """To standard output."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _tell(text: str) -> None:
+    """To standard error."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _log(options: argparse.Namespace) -> Callable[..., None]:
@@ -331,6 +339,6 @@ def _log(options: argparse.Namespace) -> Callable[..., None]:
             line = json.dumps({"event": event, "seconds": seconds, **detail}, default=str)
         else:
             line = f"{seconds:8.1f} s  {event:10s} " + "  ".join(f"{k} {v}" for k, v in detail.items())
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        _tell(line)
 
     return log

@@ -39,6 +39,9 @@ class Plan(NamedTuple):
     target: float = 0.8
 
 
+STANDARD = Plan()
+
+
 class Run(NamedTuple):
     """Draws of theta, [chain, draw, param]; whether each diverged and how many leapfrog steps it took, [chain, draw]."""
 
@@ -47,7 +50,7 @@ class Run(NamedTuple):
     leapfrogs: np.ndarray
 
 
-def sampled(posterior: Posterior, grid: Grid, seed: int, plan: Plan = Plan()) -> Posterior:  # noqa: B008 - a value
+def sampled(posterior: Posterior, grid: Grid, seed: int, plan: Plan = STANDARD) -> Posterior:
     """The posterior with NUTS in place of the Laplace approximation of every mechanism that carries at least a thousandth of the weight."""
     data = Grid(*map(jnp.asarray, grid))
     evidence = np.array([f.log_evidence for f in posterior.fits])
@@ -61,7 +64,7 @@ def sampled(posterior: Posterior, grid: Grid, seed: int, plan: Plan = Plan()) ->
     )
 
 
-def sampled_fit(layout: Layout, fit: Fit, grid: Grid, seed: int, plan: Plan = Plan()) -> Fit:  # noqa: B008 - a value
+def sampled_fit(layout: Layout, fit: Fit, grid: Grid, seed: int, plan: Plan = STANDARD) -> Fit:
     """One mechanism's fit with the draws, moments and bridge evidence of its chains, and what they say about themselves."""
     run = run_chains(layout, fit, grid, seed, plan)
     if not np.isfinite(run.theta).all() or np.ptp(run.theta, axis=1).min() == 0:
@@ -105,7 +108,7 @@ def complaints(found: Sampling) -> list[str]:
     return [words for wrong, words in told if wrong]
 
 
-def run_chains(layout: Layout, fit: Fit, grid: Grid, seed: int, plan: Plan = Plan()) -> Run:  # noqa: B008 - a value
+def run_chains(layout: Layout, fit: Fit, grid: Grid, seed: int, plan: Plan = STANDARD) -> Run:
     """Run the chains of one mechanism, `plan.threads` at a time."""
     program = _program(layout, plan.warmup, plan.draws, plan.target)
     data = Grid(*map(jnp.asarray, grid))
