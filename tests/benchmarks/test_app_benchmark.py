@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "app"), str(Path(__file__).parents[1] / "stages")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "app"))
 
 from client import opened, serving
 from light import write_light
