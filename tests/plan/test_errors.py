@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from remanent.plan.errors import Truths, of_patient, of_rule, words
+from remanent.plan.errors import AdviceErrors, Truths, of_patient, of_rule, words
 
 LIMITS = {"least_hold": 0.8, "most_extra_relapse": 0.1}
 
@@ -82,5 +82,10 @@ def test_too_few_virtual_patients_say_nothing() -> None:
 
 
 def test_words() -> None:
-    assert "50 % (± 25)" in words(of_patient("taper", FOUR, 0, LIMITS), 182.0, "this patient")
-    assert "1.5 (± 1.3) needless months" in words(of_patient("hold", FOUR, 0, LIMITS), 182.0, "this patient")
+    """Each rate is said once, the patient's own first; a rule that was not tried has none."""
+    taper, hold = (of_patient(code, FOUR, 0, LIMITS) for code in ("taper", "hold"))
+    assert "as the rule demands: 50 % (± 25) for this patient, 50 % (± 25) in 4 virtual" in words(taper, taper, 182.0)
+    said = words(hold, None, 182.0)
+    assert "needless months on drugs within 182 days: 1.5 (± 1.3); too few virtual patients" in said
+    assert said.count("for this patient") == 1
+    assert words(AdviceErrors("act"), None, 182.0) == ""

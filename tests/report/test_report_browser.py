@@ -119,6 +119,22 @@ def test_it_prints_on_a4(site, watched):
     assert b"/MediaBox [0 0 594.95996 841.91998]" in printed or b"/MediaBox [0 0 595" in printed
 
 
+def test_in_print_the_forecast_fills_the_first_page(site, watched):
+    """The course is one tall figure: behind the advice it would leave half a page empty."""
+    page, _, _ = watched
+    page.goto((site / "sub-01.html").as_uri())
+    top = "name => document.getElementById(name).getBoundingClientRect().top"
+    order = ("h-short", "h-time", "h-forecast", "h-remanence")
+    assert sorted(order, key=lambda name: page.evaluate(top, name)) == list(order)
+    page.emulate_media(media="print")
+    assert sorted(order, key=lambda name: page.evaluate(top, name)) == [
+        "h-short",
+        "h-forecast",
+        "h-time",
+        "h-remanence",
+    ]
+
+
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory) -> Path:
     """Return axe-core from npm, or skip: it is not part of this repository."""

@@ -147,7 +147,8 @@ def _not_enough(s: Situation, value: Mapping[str, float]) -> Advice | None:
         why.append(f"the last symptom rating is {s.days_since_rating:.0f} days older than the last record")
         missing.append("a symptom rating now")
     if s.hold is None or s.relapse_91 is None or s.extra_relapse is None:
-        why.append("the forecast rests on the model's starting assumptions, not on data")
+        which = "the forecast" if s.relapse_91 is None else "the forecast without drugs"
+        why.append(f"{which} rests on the model's starting assumptions, not on data")
     return Advice("not_enough_data", tuple(why), tuple(dict.fromkeys(missing))) if why else None
 
 

@@ -121,21 +121,27 @@ def chance(values: Float[np.ndarray, " draw"], weight: Float[np.ndarray, " draw"
     return Chance(mean, float(np.sqrt(max(spread, least))))
 
 
-def words(errors: AdviceErrors, horizon_days: float, of: str) -> str:
-    """The errors in plain words; empty where the advice can be wrong in neither way."""
-    if errors.below is not None and errors.caused is not None:
-        return (
-            f"{of}: {_share(errors.below)} that the recovery does not hold without drugs as the rule demands, and {_share(errors.caused)} "
-            f"of a relapse within {horizon_days:.0f} days that tapering causes"
-        )
-    if errors.needless is not None and errors.needless_months is not None:
-        months = errors.needless_months
-        return (
-            f"{of}: {_share(errors.needless)} that the drugs could be tapered, at an expected cost of {months.mean:.1f} "
-            f"(± {months.error:.1f}) needless months on drugs within {horizon_days:.0f} days"
-        )
-    return ""
+def words(own: AdviceErrors, rule: AdviceErrors | None, horizon_days: float) -> str:
+    """How often the advice to one patient is wrong, beside the rule's own rate where it could be tried; empty where the advice can be wrong in neither way."""
+    asked = {
+        "below": "the recovery does not hold without drugs as the rule demands",
+        "caused": f"tapering causes a relapse within {horizon_days:.0f} days",
+        "needless": "the drugs could be tapered after all",
+        "needless_months": f"needless months on drugs within {horizon_days:.0f} days",
+    }
+    shown = [(name, what) for name, what in asked.items() if getattr(own, name) is not None]
+    said = []
+    for k, (name, what) in enumerate(shown):
+        mine, whose = _rate(name, getattr(own, name)), " for this patient" if k == 0 else ""
+        general = "" if rule is None else f", {_rate(name, getattr(rule, name))}"
+        tried = f" in {rule.cases:.0f} virtual patients with this advice" if rule is not None and k == 0 else ""
+        said.append(f"{what}: {mine}{whose}{general}{tried}")
+    if said and rule is None:
+        said.append("too few virtual patients got this advice to try the rule on them")
+    return "; ".join(said)
 
 
-def _share(c: Chance) -> str:
+def _rate(name: str, c: Chance) -> str:
+    if name == "needless_months":
+        return f"{c.mean:.1f} (± {c.error:.1f})"
     return f"{100 * c.mean:.0f} % (± {100 * c.error:.0f})"

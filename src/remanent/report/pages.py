@@ -173,7 +173,9 @@ def _forecasts(view: PatientView) -> Section:
         return _unsaid(basis)
     data = tables.forecast_table(view.forecasts)
     today = words.day_label(view.timeline.today)
-    caption = f"Probability of relapse, counted from today, {today}, under each plan: mean and 90 % band. Grey: the other plans."
+    caption = f"Probability of relapse, counted from today, {today}, under each plan: mean and 90 % band."
+    if len(view.forecasts.plans) > 1:
+        caption += " Grey: the other plans."
     summary = summaries.forecast_summary(view.forecasts, view.headline_horizon_days)
     picture = _picture(plot_forecasts(view.forecasts), "forecasts", "Relapse forecast by plan", caption, summary)
     return Section("", words.sentence(basis.reason), picture, (data,))

@@ -69,19 +69,11 @@ def table(rates: ErrorRates | None) -> dict[str, list[Any]]:
 
 
 def words(rates: ErrorRates | None, who: str, code: str, horizon_days: float) -> str:
-    """Both rates of one patient's advice, each labelled with where it comes from."""
+    """Both rates of one patient's advice: over the posterior, and of the rule in virtual patients."""
     if rates is None or who not in rates.patients:
         return ""
-    own = in_words(rates.patients[who], horizon_days, "for this patient, by the model's posterior")
     rule = next((e for c, e in rates.rule.items() if c == code), None)
-    general = (
-        "the rule as such could not be tried on enough virtual patients who get this advice"
-        if rule is None
-        else in_words(
-            rule, horizon_days, f"for the rule as such, in {rule.cases:.0f} virtual patients who get this advice"
-        )
-    )
-    return f"{own}; {general}"
+    return in_words(rates.patients[who], rule, horizon_days)
 
 
 def _limits(results: Results, lane: int, table: Mapping[str, Any]) -> dict[str, float] | None:

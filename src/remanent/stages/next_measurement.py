@@ -154,12 +154,12 @@ def _say(n: Next) -> str:
     when = "today" if n.in_days == 0 else f"in {n.in_days:.0f} days"
     v = n.value
     saved = (
-        f"decisions for 1,000 such patients would be better by {1000 * v.reduction:.1f} (± {1000 * v.regret_error:.1f}) relapses"
+        f"decisions better by {1000 * v.reduction:.1f} (± {1000 * v.regret_error:.1f}) relapses in 1,000 such patients"
         if n.worth[0] > 0
-        else "the advice would hardly change"
+        else "advice hardly changed"
     )
     known = (
-        f", and the uncertainty of remanence falls by {100 * (1 - v.sd_after / v.sd_before):.0f} %"
+        f", remanence {100 * (1 - v.sd_after / v.sd_before):.0f} % less uncertain"
         if np.isfinite(v.sd_after) and v.sd_before > 0
         else ""
     )
