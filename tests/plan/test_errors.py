@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from remanent.plan.errors import AdviceErrors, Truths, of_patient, of_rule, words
+from remanent.plan.errors import Truths, of_patient, of_rule, words
 
 LIMITS = {"least_hold": 0.8, "most_extra_relapse": 0.1}
 
@@ -44,7 +44,7 @@ def test_needless_months_by_hand() -> None:
 def test_other_advice_claims_no_rate(code: str) -> None:
     found = of_patient(code, FOUR, 0, LIMITS)
     assert (found.below, found.caused, found.needless, found.needless_months) == (None,) * 4
-    assert words(found, 182.0, "this patient") == ""
+    assert words(found, None, 182.0) == ""
 
 
 def test_certainty_is_never_claimed_from_few_draws() -> None:
@@ -88,4 +88,3 @@ def test_words() -> None:
     said = words(hold, None, 182.0)
     assert "needless months on drugs within 182 days: 1.5 (± 1.3); too few virtual patients" in said
     assert said.count("for this patient") == 1
-    assert words(AdviceErrors("act"), None, 182.0) == ""
