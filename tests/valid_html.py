@@ -91,7 +91,8 @@ def _check_element(element, parents, ids) -> None:
             assert target.removeprefix("#") in ids, f"{said}: nothing has the id {target}"
     if tag in _CHILDREN:
         assert {_tag(child) for child in element} <= _CHILDREN[tag], f"{said} holds what it may not"
-    assert not (tag in _BLOCK and within and within[0] in _PHRASING_ONLY), f"{said} within <{within[0]}>"
+    heading = within[:1] == ["summary"] and tag in {"h2", "h3"}  # which a summary may hold
+    assert heading or not (tag in _BLOCK and within and within[0] in _PHRASING_ONLY), f"{said} within <{within[0]}>"
     inside = set(within) & (_INTERACTIVE - {"label"})
     assert not (tag in _INTERACTIVE - {"label", "input", "summary"} and inside), f"{said} within another control"
     assert tag != "li" or within[0] in {"ul", "ol", "menu"}, f"{said} outside a list"

@@ -13,6 +13,7 @@ from remanent.app.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, r
 from remanent.app.listing import Choice, chosen
 from remanent.app.settings import User
 from remanent.app.shelf import Person
+from remanent.plan.decide import shipped_thresholds
 from remanent.report.saved import from_json, to_json
 from remanent.report.views import CohortRow, Interval
 from remanent.stages.publish import view_name
@@ -250,19 +251,57 @@ def test_who_sees_one_site_takes_that_sites_rows_only(light):
 def test_the_evidence_has_every_number_with_its_status(served):
     claims = evidence.claims()
     by_group = {claim.group for claim in claims}
-    assert {"Drugs", "Priors of the model", "Thresholds of the advice", "Rating scales"} <= by_group
+    assert {
+        "Drugs",
+        "Priors of the model: middle and central 90 %",
+        "Thresholds of the advice",
+        "Rating scales",
+    } <= by_group
     assert any(group.startswith("Published: ") for group in by_group)
-    hold = next(c for c in claims if c.group == "Thresholds of the advice" and c.name == "default least hold")
+    hold = next(
+        c for c in claims if c.group == "Thresholds of the advice" and "least probability of no relapse" in c.name
+    )
     assert (hold.value, hold.status) == ("0.8", "assumed")
-    sertraline = [c for c in claims if c.group == "Drugs" and "sertraline" in c.name and "half life" in c.name]
-    assert sertraline
-    assert "read" in sertraline[0].source or "(" in sertraline[0].source
+    sertraline = [c for c in claims if c.subject == "sertraline" and c.name == "half-life"]
+    assert len(sertraline) == 1
+    assert "(read: " in sertraline[0].source
     assert {c.name.split(" (")[0] for c in claims if c.group == "Rating scales"} == set(INSTRUMENTS)
-    statuses = {claim.status for claim in claims if not claim.group.startswith("Published: ")}
-    assert statuses <= {"published", "derived", "assumed", ""}
+    unsaid = [claim for claim in claims if claim.status not in evidence.STATUSES]
+    assert all("no number" in c.source or c.value == "nothing found" for c in unsaid), "rows of evidence.md that say so"
     client, _, _ = served
     page = client.get("/evidence", params={"find": "CRP", "status": "assumed"}).text
     assert "cardiovascular convention" in page
+
+
+def test_the_evidence_reads_as_a_person_would_write_it():
+    """No field names of files, no digits of floating point, no mark-up; values hand-picked from the files."""
+    claims = evidence.claims()
+    for claim in claims:
+        said = f"{claim.name} {claim.value} {claim.note}"
+        assert not re.search(r"[`*]|\]\(|(?<!\d)0\.\d{7}|None|null|\bvalue:|\w_\w+:", said), claim
+    found = {(c.group.split(":")[0], c.name): c for c in claims}
+    prior = found["Priors of the model", "rate of function towards its target (k_f)"]
+    assert (prior.value, prior.unit) == ("0.0714 (0.031 to 0.16)", "1/day")
+    limits = {c.name for c in claims if c.group == "Thresholds of the advice"}
+    assert not limits & {name.replace("_", " ") for name in shipped_thresholds()["default"]}, "each in words"
+    rule = found["What counted as relapse, trial by trial", "Sackeim 2001"]
+    assert rule.value == "hdrs24 16 or more, risen by 10 or more, on 2 visits in a row, at least 7 days apart"
+    arms = [c for c in claims if c.subject.startswith("Sackeim 2001")]
+    assert [c.name for c in arms] == ["placebo", "nortriptyline", "nortriptyline and lithium"]
+    assert all("84 (70-99)" in c.value and c.status == "published" for c in arms[:1])
+
+
+def test_the_evidence_is_searched_by_words_and_opened_by_heading(served):
+    client, _, _ = served
+    whole, some = client.get("/evidence").text, client.get("/evidence", params={"find": "LITHIUM relapse"}).text
+    assert '<details class="shelf">' in whole
+    assert '<details class="shelf" open>' in some
+    assert "nortriptyline and lithium" in some
+    assert (
+        "relapse"
+        in client.get("/evidence", params={"find": "relapse", "status": "published"}).text.split("entries.")[1]
+    )
+    assert "try fewer of them" in client.get("/evidence", params={"find": "lithium zzz"}).text
 
 
 def test_every_page_is_valid_html(served):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from remanent.dynamics.compare import PRIOR, deciding_priors, posterior_sd, random_effects_selection
-from remanent.dynamics.priors import MECHANISMS
+from remanent.dynamics.priors import MECHANISMS, meaning, meanings, table
 
 
 def test_a_clear_winner_takes_the_patients():
@@ -97,6 +97,8 @@ def test_parameters_left_to_their_priors_are_named(cohort, comparison, posterior
     layout, weight = cohort("no drug").layout, comparison("no drug").evidence_weight
     sd = posterior_sd(posterior("no drug"), weight)
     told = deciding_priors(layout, sd)
-    assert all(name in told for name in ("p", "a_ratio", "omega", "tau_w"))
-    assert "eta_f" not in told or sd[layout.index("eta_f")] > 0.9
+    assert all(meaning(name) in told for name in ("p", "a_ratio", "omega", "tau_w"))
+    assert meaning("eta_f") not in told or sd[layout.index("eta_f")] > 0.9
+    assert {group: set(entries) for group, entries in meanings().items()} == {g: set(e) for g, e in table().items()}
+    assert meaning("rho[lithium]").endswith("average (lithium)")
     assert "every parameter" in deciding_priors(layout, np.full(layout.size, 0.5))

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from remanent.app.desk import Desk
 from remanent.app.listing import kinds_of
 from remanent.app.routes_patients import desk_of
 from remanent.app.settings import User
-from remanent.report import data_tables
+from remanent.report import data_tables, words
 from remanent.report.sheet import Sheet
 from remanent.stages.results import COHORT_FIGURES, PATIENT_FIGURES, draw
 from remanent.stages.trial import TABLES
@@ -25,6 +26,7 @@ Short = Annotated[str, Query(max_length=80)]
 MEDIA = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
 TSV = "text/tab-separated-values; charset=utf-8"
 AUDIT_SHOWN = 300
+MOST_OPEN = 80  # entries of the evidence that are shown without being asked for
 _PAPER = threading.Lock()  # PDF and PNG are matplotlib's, whose settings all threads share
 
 
@@ -34,21 +36,18 @@ def browse(request: Request, find: Short = "", status: Short = "", group: Short 
     desk = desk_of(request)
     user = desk.user(request)
     every = evidence.claims()
-    wanted = find.casefold()
+    wanted = find.casefold().split()
     shown = [
         claim
         for claim in every
-        if wanted in f"{claim.name} {claim.value} {claim.source}".casefold()
-        and status in {"", claim.status}
-        and group in {"", claim.group}
+        if all(word in claim.text for word in wanted) and status in {"", claim.status} and group in {"", claim.group}
     ]
-    groups = list(dict.fromkeys(claim.group for claim in every))
-    tables = [(name, [claim for claim in shown if claim.group == name]) for name in groups]
     parts = {
-        "tables": [(name, rows) for name, rows in tables if rows],
+        "tables": [_shelf(name, list(rows)) for name, rows in groupby(shown, lambda claim: claim.group)],
         "shown": len(shown),
         "total": len(every),
-        "groups": groups,
+        "open": bool(group) or len(shown) <= MOST_OPEN,
+        "groups": list(dict.fromkeys(claim.group for claim in every)),
         "statuses": evidence.STATUSES,
         "asked": {"find": find, "status": status, "group": group},
     }
@@ -56,6 +55,21 @@ def browse(request: Request, find: Short = "", status: Short = "", group: Short 
         return desk.page(request, "part_evidence.html", parts)
     desk.audit(user, "view", "study", page="evidence")
     return desk.page(request, "evidence.html", parts)
+
+
+_MANY = {"definition": "definitions"}
+
+
+def _shelf(group: str, rows: Sequence[evidence.Claim]) -> tuple[str, str, list[tuple[str, list[evidence.Claim]]]]:
+    """One group: its name, how many of its entries have which status, its entries by what they are about."""
+    statuses = [row.status for row in rows]
+    told = [
+        words.count(statuses.count(status), status, _MANY.get(status, status))
+        for status in evidence.STATUSES
+        if status in statuses
+    ]
+    by_subject = [(subject, list(some)) for subject, some in groupby(rows, lambda claim: claim.subject)]
+    return group, words.listing(told), by_subject
 
 
 @router.get("/quality")

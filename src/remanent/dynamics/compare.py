@@ -28,7 +28,7 @@ from scipy.special import digamma, gammaln, logsumexp
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import replicate
 from remanent.dynamics.infer import Posterior, by_lane
-from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, Mechanism, table, to_params
+from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout, Mechanism, meaning, table, to_params
 from remanent.dynamics.steps import Grid
 
 PRIOR = np.full(len(MECHANISMS), 1 / len(MECHANISMS))
@@ -325,14 +325,14 @@ def deciding_priors(layout: Layout, sd_ratio: Float[np.ndarray, " param"]) -> st
     limit = settings()["identifiable"]["prior_decides"]["value"]
     of_a_measure = table()["symptom"].keys() | table()["feature"].keys()
     names = [
-        name
+        meaning(name) or name
         for name, ratio in zip(layout.names, sd_ratio, strict=True)
         if name.split("[")[0] not in of_a_measure and ratio > limit
     ]
     if not names:
         return "The data said something about every parameter of the dynamics."
-    many = f"{len(names)} parameters" if len(names) > 1 else "One parameter"
-    return f"{many} of the dynamics stayed as the prior had them, so that where they matter the prior decides: {', '.join(names)}."
+    many = f"{len(names)} parameters" if len(names) > 1 else "one parameter"
+    return f"The data left {many} of the dynamics as the prior had it; where it matters, the prior decides: {'; '.join(names)}."
 
 
 _QUESTION = ("whether the drug holds function up (passive)", "whether it rebuilds structure (active)")

@@ -26,6 +26,7 @@ SWITCHES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 _PER_INDICATOR = ("mu", "sd_mu", "l_f", "l_s", "l_e", "sigma")
 _LOAD_COLUMN = {"l_f": 0, "l_s": 1, "l_e": 2}
 _PER_CLASS, _PER_PLACEMENT = ("rho", "alpha"), ("ect_f", "ect_s", "ect_e")
+_OF_THE_DYNAMICS = ("dynamics", "class", "placement", "reserve", "dropout", "period", "two_basin")
 _STRESS = ("b_crp", "b_sleep", "b_psychotherapy")
 
 Theta = Float[Array, " param"]
@@ -35,6 +36,28 @@ Theta = Float[Array, " param"]
 def table() -> Mapping[str, Any]:
     """priors.yaml: centre, spread, unit, source and status of every prior."""
     return yaml.safe_load((files("remanent.dynamics") / "priors.yaml").read_text("utf-8"))
+
+
+@cache
+def meanings() -> Mapping[str, Mapping[str, str]]:
+    """meanings.yaml: what each parameter is, in words, by group as in `table`."""
+    return yaml.safe_load((files("remanent.dynamics") / "meanings.yaml").read_text("utf-8"))
+
+
+def where(name: str) -> tuple[str, str] | None:
+    """Group and entry of a parameter of the dynamics, named as in `Layout.names`; None for a measure's own parameters."""
+    kind, _, member = name.rstrip("]").partition("[")
+    found = next(((group, kind) for group in _OF_THE_DYNAMICS if kind in table()[group]), None)
+    if found or kind not in ("set_point", "eta_x"):
+        return found
+    return kind, member if member in table()[kind] else "diagnosis"
+
+
+def meaning(name: str) -> str:
+    """What that parameter is, in words; empty for a measure's own."""
+    found, (_, _, member) = where(name), name.rstrip("]").partition("[")
+    said = meanings()[found[0]][found[1]] if found else ""
+    return f"{said} ({member})" if said and member else said
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from remanent.dynamics.compare import Comparison, posterior_sd, settings
 from remanent.dynamics.infer import Fit, Posterior
 from remanent.dynamics.leave_out import LeftOut, difference
-from remanent.dynamics.priors import table
+from remanent.dynamics.priors import table, where
 
 Columns = dict[str, list[Any]]
 
@@ -70,14 +70,10 @@ def _decided_by(ratio: float) -> str:
     return "prior" if ratio > limits["prior_decides"]["value"] else "both"
 
 
-_GROUPS = ("dynamics", "class", "placement", "reserve", "dropout", "period")
-
-
 def _prior(name: str) -> str | None:
     """Centre, unit, status and reason of a prior; None for a measure's own parameters, which are listed with the model."""
-    kind, _, member = name.rstrip("]").partition("[")
-    found = [table()[group][kind] for group in _GROUPS if kind in table()[group]]
-    found += [entry for entry in (table().get(kind, {}).get(member),) if entry]
-    if not found:
+    found = where(name)
+    if found is None:
         return None
-    return f"{found[0]['mean']:g} {found[0]['unit']} ({found[0]['status']}): {found[0]['source']}"
+    entry = table()[found[0]][found[1]]
+    return f"{entry['mean']:g} {entry['unit']} ({entry['status']}): {entry['source']}"

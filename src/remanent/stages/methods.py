@@ -9,6 +9,7 @@ import numpy as np
 from remanent.dynamics import model
 from remanent.dynamics.compare import settings
 from remanent.dynamics.indicators import pattern
+from remanent.dynamics.priors import meanings
 from remanent.dynamics.priors import table as prior_table
 from remanent.plan.decide import Thresholds, shipped_thresholds
 from remanent.report.methods import MethodsView, Sourced, references
@@ -18,7 +19,7 @@ from remanent.study.panel import Panel
 from remanent.study.table import Table
 
 _COMPONENTS = {"f": "function", "s": "structure", "e": "ECT trace", "w": "withdrawal"}
-_GROUPS = {"dynamics": "", "symptom": " of a rating scale", "feature": " of a scan measure"}
+_GROUPS = ("dynamics", "symptom", "feature")
 
 
 def methods_view(
@@ -57,11 +58,11 @@ def equations() -> str:
 
 def prior_rows() -> Iterator[Sourced]:
     """Every prior, in words."""
-    for group, words in _GROUPS.items():
+    for group in _GROUPS:
         for name, entry in prior_table()[group].items():
-            mean, sd = entry["mean"], entry["sd"]
+            mean, sd, unit = entry["mean"], entry["sd"], entry.get("unit", "standardised")
             law = f"{mean:g} × or ÷ e^{sd:g}" if entry["scale"] == "log" else f"{mean:g} ± {sd:g}"
-            yield Sourced(f"{name}{words}", law, entry.get("unit", "standardised"), entry["status"], entry["source"])
+            yield Sourced(f"{meanings()[group][name]} ({name})", law, unit, entry["status"], entry["source"])
 
 
 def threshold_rows(groups: Mapping[str, Mapping[str, Any] | None]) -> Iterator[Sourced]:
