@@ -118,6 +118,31 @@ def test_an_entry_is_stored_shown_and_audited_by_name_without_the_patients_id(ow
     assert record.verify() == []
 
 
+def test_the_form_speaks_to_who_types_and_lists_the_newest_row_first(own):
+    client, record, gate = own
+    who = people(gate)[0]
+    page = client.get(f"/patients/{who}/enter").text.replace("\u00a0", " ")
+    assert "(day)" not in page
+    assert "Score (points)" in page
+    assert "Last record: day " in page
+    assert "`" not in page
+    assert [int(day) for day in re.findall(r"<tr><td>(\d+)</td>", page)] == [56, 28, 0]
+    drugs = client.get(f"/patients/{who}/enter?table=medication").text
+    assert "<td>ongoing</td>" in drugs
+    assert "empty: ongoing" in drugs
+    sent = fields(record, who, cell_value="61")
+    refused = client.post(f"/patients/{who}/enter", data=sent, headers=csrf(client)).text
+    assert '<a href="#cell_value">Score</a>' in refused
+
+
+def test_the_list_says_diagnoses_and_advice_shortly(served):
+    client, _, _ = served
+    page = client.get("/").text
+    assert '<span class="badge hold">Hold</span>' in page
+    assert "<td>MDD</td>" in page
+    assert '<option value="hold">Hold: keep the medication as it is</option>' in page
+
+
 def test_nothing_is_stored_without_a_reason_or_with_a_value_that_cannot_be(own):
     client, record, gate = own
     who, headers = people(gate)[0], csrf(client)

@@ -47,6 +47,7 @@ def test_policies_power_and_tables_are_shown(out):
             taken = client.get(f"/trial/trial/{name}.tsv")
             assert taken.content == (out / "trial" / f"{name}.tsv").read_bytes()
             assert f"/trial/trial/{name}.tsv" in page
+        assert "differences.tsv</a>: each policy less the first" in page
         assert len(record.last_audit(50, action="export")) == 4
 
 

@@ -9,7 +9,7 @@ from remanent.app.asked import Asked, AskedTwice, as_line, both, doses_of, plan_
 from remanent.app.shelf import Shelf
 from remanent.app.whatif import NoAnswerError, Workbench
 from remanent.plan.parse import parse_plans
-from remanent.plan.plans import TAPER
+from remanent.plan.plans import STANDARD, TAPER
 from remanent.plan.simulate import what_if
 from remanent.relapse.predict import EDGES_DAYS
 from remanent.stages.courses import people
@@ -83,6 +83,20 @@ def test_what_a_run_would_refuse_is_refused_in_the_same_words(bench, one, change
     with pytest.raises(NoAnswerError, match="This plan cannot be forecast") as refused:
         bench.answer(one.participant_id, Asked(**changes))
     assert said in str(refused.value)
+
+
+def test_a_plan_says_its_last_dose_and_a_curve_keeps_its_look(bench, one):
+    assert ", none from day 84." in doses_of(one, TAPER)
+    assert "none from" not in doses_of(one, STANDARD[0])
+    who = one.participant_id
+    look = {}
+    for action in ("continue", "taper", "stop"):
+        answer = bench.answer(who, Asked(action=action))
+        if not answer.unsaid:
+            look[action] = [stroke for stroke in ("#009e73", "#d55e00") if stroke in answer.chart]
+            assert answer.table.columns[1:] == tuple(f"{n}\u00a0weeks" for n in (4, 13, 26, 52))
+    assert "#009e73" not in look.get("continue", []), "the plan asked for is blue, 'continue' green beside another"
+    assert "#d55e00" not in look.get("stop", [])
 
 
 def test_two_plans_have_the_controls_of_one():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from remanent._errors import Problem
+from remanent.report.checks import Calibration
 from remanent.report.pages import page_name, render_index, render_patient
 from remanent.report.views import Basis, CohortRow, CohortView, FitStatus, PatientView, Timeline
 from valid_html import check_html
@@ -217,6 +218,12 @@ def test_what_only_the_prior_says_is_said_in_words_and_no_number(make_patient):
     assert muted.all_text().count("These data cannot say.") == 5
     assert "the model puts function at" not in muted.all_text()
     assert len(muted.inside("figure")) == 2  # the course and the features, as observed
+
+
+def test_a_command_in_a_reason_stays_on_one_line_and_is_text(make_cohort):
+    said = "it needs 'remanent run --rivals' <b>"
+    page = render_index(dataclasses.replace(make_cohort(), calibration=Calibration(unsaid=said)))
+    assert "<code>remanent run --rivals</code> &lt;b&gt;" in page
 
 
 def test_a_fit_that_did_not_converge_shows_an_alarm_and_no_finding(make_patient, make_cohort):

@@ -11,12 +11,15 @@ from remanent.report.words import (
     cannot_say,
     clean,
     day_label,
+    diagnosis_label,
+    feature_label,
     fraction_interval,
     number,
     percent,
     percent_interval,
     sentence,
     under_fit,
+    unit_label,
 )
 
 NB = "\N{NO-BREAK SPACE}"
@@ -86,6 +89,13 @@ def test_a_fit_that_did_not_converge_informs_nothing():
     assert not under_fit(data, FitStatus(converged=False)).informed
     assert under_fit(data, FitStatus(converged=True)) is data
     assert under_fit(data, FitStatus(converged=None)) is data
+
+
+def test_codes_of_tables_are_written_as_people_do():
+    assert diagnosis_label("mdd_psychotic") == "MDD, psychotic"
+    assert diagnosis_label("schizoaffective") == "schizoaffective"
+    assert (unit_label("mm3"), unit_label("1"), unit_label("mm")) == ("mm³", "", "mm")
+    assert feature_label("thick_icc") == "thickness isthmus cingulate"
 
 
 def test_sentences_have_a_capital_and_one_full_stop():

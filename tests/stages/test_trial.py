@@ -20,6 +20,19 @@ power: {patients_per_arm: [20, 40], resamples: 50}
 """
 
 
+TO_THE_END = """
+patients: 12
+replicates: 1
+follow_up_days: 168
+policies:
+  - {name: go on, stages: []}
+  - {name: by hold, stages: [{day: 84, wait: true, hold_at_least: 0.6}]}
+compare: [go on, by hold]
+contrast: null
+power: {patients_per_arm: [20], resamples: 20}
+"""
+
+
 def quiet(event: str, **detail: object) -> None:
     """Log nothing."""
 
@@ -53,6 +66,14 @@ def test_tables_have_their_sidecars_and_the_page_stands_alone(done: Path) -> Non
     assert "Research use only" in page
     assert "reference prior" in page
     assert "http" not in page.replace("http://www.w3.org", "").replace("http-equiv", "")
+
+
+def test_hold_may_be_asked_to_the_very_end_of_the_follow_up(tmp_path: Path) -> None:
+    """Nothing is seen on the last day: a decision or a rating planned for it is not made."""
+    (tmp_path / "spec.yaml").write_text(TO_THE_END)
+    assert main(["trial", str(tmp_path / "spec.yaml"), str(tmp_path / "out"), "--workers", "1"]) == 0
+    scans = {row["policy"]: float(row["scans_mean"]) for row in records(tmp_path / "out" / "policies.tsv")}
+    assert 0 < scans["by hold"] <= 1, "one decision before the end"
 
 
 def test_a_cluster_gives_the_same_bytes(done: Path, spec: Path, tmp_path: Path) -> None:

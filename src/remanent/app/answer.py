@@ -84,7 +84,7 @@ def difference(lane: Lane, first: PlanSpec, second: PlanSpec) -> str:
     interval = _at(less, HEADLINE_DAYS)
     mean, low, high = (words.minus(f"{100 * part:+.0f}") for part in (interval.mean, interval.lower, interval.upper))
     span = words.span_label(HEADLINE_DAYS)
-    return f"relapse within {span} under A less that under B: {mean} percentage points ({low} to {high}), 90 % interval of the same draws under both"
+    return f"relapse within {span} under A less that under B: {mean} percentage points (90 % interval {low} to {high})"
 
 
 def _outlook(one: OnePatient, plan: PlanSpec) -> Outlook:
@@ -159,17 +159,18 @@ def answer_of(lane: Lane, plan: PlanSpec, table_of: Mapping[str, Thresholds | No
     advice = decide(situation_of(one, plan, plans, table_of), table_of)
     named = [(label, asked, True), ("continue", plans["continue"], False), ("stop today", plans["stop"], False)]
     shown = [
-        (name, rolled, band)
+        (name, rolled, k, band)  # k is the look of a curve: a plan keeps it in every figure
         for k, (name, rolled, band) in enumerate(named)
         if rolled.informed and (k == 0 or rolled is not asked)
     ]
     unsaid = _unsaid(one, asked)
-    curves = [_curve(name, rolled, k, band) for k, (name, rolled, band) in enumerate(shown)]
-    summary = "; ".join(f"{name}: {_in_words(rolled)}" for name, rolled, _ in shown)
+    curves = [_curve(name, rolled, k, band) for name, rolled, k, band in shown]
+    said = [f"{name} {words.percent_interval(_shown(rolled, HEADLINE_DAYS))}" for name, rolled, *_ in shown]
+    summary = f"Relapse within {words.span_label(HEADLINE_DAYS)}: {'; '.join(said)}"
     rows = [
-        (name, *(words.percent_interval(_shown(rolled, days)) for days in HORIZONS_DAYS)) for name, rolled, _ in shown
+        (name, *(words.percent_interval(_shown(rolled, days)) for days in HORIZONS_DAYS)) for name, rolled, *_ in shown
     ]
-    heads = ("Plan", *(f"within {words.span_label(days)}" for days in HORIZONS_DAYS))
+    heads = ("Plan", *(f"{days / 7:.0f}{words.NB}weeks" for days in HORIZONS_DAYS))
     return Answer(
         advice=advice,
         unsaid=unsaid,
@@ -177,7 +178,7 @@ def answer_of(lane: Lane, plan: PlanSpec, table_of: Mapping[str, Thresholds | No
         chart=Markup("") if unsaid else relapse_chart(curves, key, f"Probability of relapse, {label}", summary),
         caption=CAPTION,
         summary=words.sentence(summary),
-        table=table("Probability of relapse, mean (90 % interval)", heads, rows),
+        table=table("Probability of relapse within so many weeks, mean (90 % interval)", heads, rows),
     )
 
 
@@ -202,8 +203,3 @@ def _curve(label: str, plan: Rolled, style: int, band: bool) -> Curve:
 def _shown(plan: Rolled, days: float) -> Shown:
     found = _at(plan.relapse, days)
     return Shown(found.mean, found.lower, found.upper)
-
-
-def _in_words(plan: Rolled) -> str:
-    days = HEADLINE_DAYS
-    return f"{words.percent_interval(_shown(plan, days))} within {words.span_label(days)}"

@@ -133,6 +133,9 @@ def doses_of(one: OnePatient, plan: PlanSpec) -> str:
         if made.stop_day[k] > day:
             when = "now" if made.start_day[k] <= day else f"from day {made.start_day[k] - day:.0f}"
             steps.setdefault(made.drug[k], []).append(f"{made.dose_mg_day[k]:.3g} {when}")
+    for drug, of in steps.items():
+        end = max(stop for name, stop in zip(made.drug, made.stop_day, strict=True) if name == drug)
+        of.extend([f"none from day {end - day:.0f}"] if np.isfinite(end) else [])
     if not steps:
         return "No drug is taken today."
     return (

@@ -23,6 +23,12 @@ from remanent.study.outputs import table_bytes
 
 router = APIRouter(default_response_class=HTMLResponse)
 Short = Annotated[str, Query(max_length=80)]
+TRIAL_TABLES = {
+    "policies": "what each policy came to",
+    "differences": "each policy less the first, on the same patients",
+    "replicates": "every policy in every draw of the population",
+    "power": "probability of an answer by number of patients",
+}
 MEDIA = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
 TSV = "text/tab-separated-values; charset=utf-8"
 AUDIT_SHOWN = 300
@@ -123,7 +129,11 @@ def trial(request: Request, name: Short = "") -> HTMLResponse:
     name = name or next(iter(found), "")
     parts = desk.trial(name) if name else {}
     tables = [table for table in TABLES if name and (desk.out / name / f"{table}.tsv").is_file()]
-    return desk.page(request, "trial_page.html", {"view": None, "name": name, "names": found, "tables": tables} | parts)
+    return desk.page(
+        request,
+        "trial_page.html",
+        {"view": None, "name": name, "names": found, "tables": tables, "meanings": TRIAL_TABLES} | parts,
+    )
 
 
 @router.get("/trial/{name}/{table}.tsv")
@@ -154,7 +164,11 @@ def downloads(request: Request) -> HTMLResponse:
     desk = desk_of(request)
     user = desk.user(request, "analyst")
     people = [p.row.participant_id for p in desk.shelf.people(user)]
-    tables = {name: spec.meaning for name, spec in _tables(user).items()}
+    may = _tables(user)
+    tables = {
+        title: {name: may[name].meaning for name in of if name in may}
+        for title, of in (("The study", schema.INPUT), ("Results", schema.OUTPUT))
+    }
     parts = {
         "people": people,
         "tables": tables,

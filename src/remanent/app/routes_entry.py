@@ -1,5 +1,6 @@
 """A row entered, corrected or withdrawn: checked as a study's file is, with a reason, and never over another's change unseen."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -164,7 +165,11 @@ def _form(
         "titles": TITLES,
         "columns": [(column, _choices(column, table, rows)) for column in columns],
         "version": version(rows),
-        "rows": [row for row in rows if row.table == table],
+        "rows": sorted((row for row in rows if row.table == table), key=_day, reverse=True),
+        "labels": {"reason": "Reason", **{column.name: column.label for column in columns}},
+        "hints": _hints(table, desk.shelf.view(person.row.participant_id).timeline.today),
+        "long_names": _LONG_NAMES,
+        "open_ends": {"start_day": "before the first record", "stop_day": "ongoing"},
         "shown": [column for column in columns if column.name != "detail"],
         "history": desk.record.audit_of(person.row.participant_id, "enter"),
         "said": (),
@@ -176,6 +181,32 @@ def _form(
     }
     template = "part_enter.html" if request.headers.get("hx-request") else "enter.html"
     return desk.page(request, template, parts, status)
+
+
+_LONG_NAMES = {name: one.long_name for name, one in schema.INSTRUMENTS.items()} | {
+    name: one.long_name for name, one in schema.ANALYTES.items()
+}
+_HINTS: Mapping[tuple[str, str], str] = {
+    ("symptoms", "instrument"): "The rating scale.",
+    ("symptoms", "value"): "Total score.",
+    ("medication", "start_day"): "First day on this dose; empty: since before the first record.",
+    ("medication", "stop_day"): "First day without this dose; empty: ongoing.",
+    ("ema", "value"): "The rating, as the study's other ratings of this item.",
+}
+
+
+def _hints(table: str, today: float) -> dict[str, str]:
+    """What a field asks for, where the meaning of a file's column is not what somebody who types needs."""
+    own = {column: hint for (of, column), hint in _HINTS.items() if of == table}
+    if math.isnan(today):
+        return own
+    last = f"Last record: {words.day_label(today)}."
+    return {"day": f"Days since the last session of the index ECT course, negative before it. {last}", **own}
+
+
+def _day(row: Held) -> float:
+    """The day of a row, for its place in the list."""
+    return float(row.values.get("day", row.values.get("start_day")) or 0.0)
 
 
 def _known(table: str) -> str:

@@ -52,7 +52,7 @@ _HEADS = (
     ("Last record", "today"),
     ("Relapse", "relapse"),
     ("Hold", "hold"),
-    ("Kinds of data", "kinds"),
+    ("Kinds", "kinds"),
     ("Set aside", "aside"),
 )
 

@@ -63,8 +63,8 @@ class LeftOut:
         """Whether the score is to be trusted, in words."""
         if self.doubtful:
             return (
-                f"not to be relied on for {self.doubtful} of {self.elpd.size} patients: leaving one out moves the fit too far "
-                f"(Pareto k up to {self.pareto_k.max():.2f}, trusted up to {self.most_k:.2f})"
+                f"not to be relied on for {self.doubtful} of {self.elpd.size} patients, whom the fit leans on too much "
+                f"(Pareto k up to {self.pareto_k.max():.2f}; trusted up to {self.most_k:.2f})"
             )
         return "reliable"
 

@@ -9,7 +9,7 @@ from remanent.report import theme
 from remanent.report.checks import Calibration, CalibrationCurve, SiteMeasure, Sites
 from remanent.report.data_tables import DataTable, table
 from remanent.report.sheet import INCH, Panel, Sheet
-from remanent.report.words import NB, clean, count, minus, number, percent, span_label
+from remanent.report.words import NB, clean, count, minus, number, percent, span_label, unit_label
 
 MOST_SITES = 12
 _SITE_IN, _GAP_IN, _TOP_IN, _BOTTOM_IN, _BETWEEN_IN = 0.22, 0.78, 0.45, 0.5, 0.35
@@ -119,7 +119,7 @@ def _draw_measure(panels: Sequence[Panel], measure: SiteMeasure) -> None:
         panel.lying(rows, parts[0], parts[4], theme.BLUE, width=1)
         panel.lying(rows, parts[1], parts[3], theme.SKY, width=4)
         panel.points(parts[2], rows, "o", 4.5, theme.INK)
-        theme.head(panel, f"{measure.label}, {when}", "" if measure.unit == "1" else measure.unit)
+        theme.head(panel, f"{measure.label}, {when}", unit_label(measure.unit))
 
 
 def sites_summary(found: Sites) -> str:
@@ -131,7 +131,14 @@ def sites_summary(found: Sites) -> str:
 def sites_table(found: Sites) -> DataTable:
     """Return median and quartiles of every measure that is shown, by site."""
     rows = [
-        (m.label, m.unit, clean(site, 40), str(len(before)), _quartiles(before), _quartiles(after))
+        (
+            m.label,
+            unit_label(m.unit) or "1",
+            clean(site, 40),
+            str(len(before)),
+            _quartiles(before),
+            _quartiles(after),
+        )
         for m in found.measures
         for site, before, after in zip(m.sites, m.before, m.after, strict=True)
     ]

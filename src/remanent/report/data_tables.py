@@ -26,6 +26,7 @@ from remanent.report.words import (
     day_label,
     fraction_interval,
     listing,
+    minus,
     number,
     percent,
     percent_interval,
@@ -144,15 +145,15 @@ def mechanism_table(mechanisms: Mechanisms) -> DataTable:
 
 def score_table(scores: Iterable[PredictiveScore]) -> DataTable:
     """Return how well each mechanism predicts patients it has not seen, in words where it is the best or as good."""
-    rows = [(s.mechanism, f"{s.score:.1f}", _against_the_best(s), s.note) for s in scores]
-    heads = ("Mechanism", "Score (nats)", "Against the best", "To be relied on?")
+    rows = [(s.mechanism, minus(f"{s.score:.1f}"), _against_the_best(s), s.note) for s in scores]
+    heads = ("Mechanism", "Score (nats; higher is better)", "Against the best", "To be relied on?")
     return table("How well each mechanism predicts a patient from all the others", heads, rows)
 
 
 def _against_the_best(score: PredictiveScore) -> str:
     if score.difference == 0:
         return "the best"
-    words = f"{score.difference:.1f} ± {score.difference_se:.1f}"
+    words = minus(f"{score.difference:.1f} ± {score.difference_se:.1f}")
     return words if -score.difference > 2 * score.difference_se else f"{words}: no worse"
 
 
@@ -168,7 +169,7 @@ def question_table(questions: Iterable[Question]) -> DataTable:
             if q.probability is None
             else f"yes with probability {percent(min(max(q.probability, ALMOST_0), 1 - ALMOST_0))}",
             percent(q.prior),
-            q.answered_by or "nobody's data",
+            q.answered_by or "no data",
         )
         for q in questions
     ]

@@ -1,6 +1,7 @@
 """A page per patient and an index, each one self-contained HTML file: no network, no script, text from studies escaped everywhere."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from remanent.report import check_figures as checks
 from remanent.report import data_tables as tables
@@ -338,6 +339,8 @@ def environment(*folders: Path) -> Environment:
     made.filters.update(
         day=words.day_label,
         span=words.span_label,
+        diagnosis=words.diagnosis_label,
+        commands=_commands,
         percent_interval=words.percent_interval,
         sentence=words.sentence,
         page_name=page_name,
@@ -346,6 +349,11 @@ def environment(*folders: Path) -> Environment:
     made.globals["advice_words"] = words.ADVICE
     made.tests["known"] = lambda x: isinstance(x, (int, float)) and math.isfinite(x)
     return made
+
+
+def _commands(text: str) -> Markup:
+    """Text, escaped, in which a command between quotes stays on one line."""
+    return Markup(re.sub(r"&#39;(remanent [^&]+)&#39;", r"<code>\1</code>", str(escape(words.clean(text)))))  # noqa: S704 - escaped
 
 
 def _shown(value: object) -> object:

@@ -11,7 +11,7 @@ from remanent.report.data_tables import DataTable
 from remanent.report.pages import Picture, render
 from remanent.report.sheet import Sheet
 from remanent.report.svg import svg
-from remanent.report.words import clean, minus, percent
+from remanent.report.words import NB, clean, minus, percent
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,9 @@ def _in_words(curve: CurveView) -> str:
     counted = "patients per arm" if curve.question == "policies" else "patients"
     enough = next((n for n, p in zip(curve.patients, curve.mean, strict=True) if p >= 0.8), None)
     last = f"with {curve.patients[-1]} {counted} the probability is {percent(curve.mean[-1])}"
-    return f"80 % is reached with {enough} {counted}." if enough else f"80 % is not reached: {last}."
+    if enough is None:
+        return f"80 % is not reached: {last}."
+    return f"80 % is reached with {enough} {counted}{', the fewest tried' if enough == curve.patients[0] else ''}."
 
 
 def _signed(value: float, digits: int = 1) -> str:
@@ -172,7 +174,7 @@ def _signed(value: float, digits: int = 1) -> str:
 
 def _range(mean: float, low: float, high: float, scale: float = 1.0, digits: int = 1) -> str:
     first, second, third = (_signed(scale * part, digits) for part in (mean, low, high))
-    return f"{first} ({second} to {third})"
+    return first if first == second == third else f"{first} ({second}{NB}to{NB}{third})"
 
 
 def _policies_table(view: TrialView) -> DataTable:

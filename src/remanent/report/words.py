@@ -100,12 +100,38 @@ _SHORT = {
     "vis": "visual",
 }
 _SHORT |= {"salventattn": "salience", "dorsattn": "dorsal attention", "sommot": "somatomotor", "cacc": "caudal ACC"}
+_SHORT |= {
+    "racc": "rostral ACC",
+    "icc": "isthmus cingulate",
+    "pcc": "posterior cingulate",
+    "mofc": "medial orbitofrontal",
+}
+_SHORT |= {
+    "rmfg": "rostral middle frontal",
+    "cmfg": "caudal middle frontal",
+    "sgacc": "subgenual ACC",
+    "ains": "anterior insula",
+}
+_SHORT |= {"ema": "momentary", "ews": "early warning"}
 _CLASSES = {"ssri": "SSRI", "snri": "SNRI", "tca": "tricyclic", "maoi": "MAO inhibitor"}
 
 
 def feature_label(name: str) -> str:
     """Return a feature's name as people write it: ``fc_cont_default`` is ``FC control default``."""
     return " ".join(_SHORT.get(part, part) for part in name.split("_"))
+
+
+_DIAGNOSES = {"mdd": "MDD", "mdd_psychotic": "MDD, psychotic"}
+
+
+def diagnosis_label(diagnosis: str) -> str:
+    """Return a diagnosis as people write it."""
+    return _DIAGNOSES.get(diagnosis, diagnosis.replace("_", " "))
+
+
+def unit_label(unit: str) -> str:
+    """Return a unit as people write it: ``mm3`` is ``mm³``, a share has none."""
+    return "" if unit == "1" else unit.replace("mm3", "mm³").replace("mm2", "mm²")
 
 
 def class_label(drug_class: str) -> str:

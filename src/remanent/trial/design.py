@@ -67,7 +67,9 @@ class TrialSpec:
     def decision_days(self) -> tuple[float, ...]:
         """Days on which the biomarker is looked at: visits, `decide_every_days` apart."""
         every = max(1, round(self.decide_every_days / self.visit_every_days))
-        return tuple(d for d in self.visit_days[every::every] if d <= self.last_decision_day)
+        return tuple(
+            d for d in self.visit_days[every::every] if d <= self.last_decision_day and d < self.follow_up_days
+        )
 
     def protocol(self, holds: Mapping[float, np.ndarray]) -> Protocol:
         """What the policies share."""

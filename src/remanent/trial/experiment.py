@@ -177,7 +177,7 @@ def _records(rng: np.random.Generator, world: World, spec: TrialSpec, made: tupl
     """What is seen of patients who never stop: ratings at visits up to the last decision, features of the fitted design on decision days."""
     params, posterior, known = made
     path = scores_and_states(world, spec.protocol({}))
-    rated = np.array([d for d in spec.visit_days if d <= spec.last_decision_day])
+    rated = np.array([d for d in path.visit_days if d <= spec.last_decision_day])
     names, j = posterior.layout.names, _rated(posterior)
     scales = known[0].indicators if known else None
     measured = [] if scales is None else [k for k in range(len(scales.names)) if not scales.is_symptom[k]]
