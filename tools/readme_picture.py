@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "patient.png"
-WIDTH, HEIGHT, TOP = 1000, 1375, 85
+WIDTH, HEIGHT, TOP = 1000, 1515, 85
 QUIET = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --hide-scrollbars"
 
 
@@ -24,7 +24,7 @@ def main(page: Path) -> None:
         subprocess.run([*command, page.resolve().as_uri()], check=True, capture_output=True, timeout=120)
         with Image.open(shot) as whole:
             part = whole.convert("RGB").crop((0, TOP, WIDTH, HEIGHT))
-        part.quantize(64, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
+        part.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def picture(page, name: str) -> None:
             small = whole.convert("RGB").resize(
                 (920, round(920 * whole.height / whole.width)), Image.Resampling.LANCZOS
             )
-        small.quantize(192, dither=Image.Dither.NONE).save(path, optimize=True)
+        small.quantize(192, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def sound(page, said) -> None:

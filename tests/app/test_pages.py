@@ -307,6 +307,7 @@ def test_the_evidence_reads_as_a_person_would_write_it():
     found = {(c.group.split(":")[0], c.name): c for c in claims}
     prior = found["Priors of the model", "rate of function towards its target (k_f)"]
     assert (prior.value, prior.unit) == ("0.0714 (0.031 to 0.16)", "1/day")
+    assert all(c.name for c in claims)
     limits = {c.name for c in claims if c.group == "Thresholds of the advice"}
     assert not limits & {name.replace("_", " ") for name in shipped_thresholds()["default"]}, "each in words"
     rule = found["What counted as relapse, trial by trial", "Sackeim 2001"]

@@ -315,9 +315,9 @@ def _plain(cell: str) -> str:
 
 
 def _carried(row: dict[str, str], first: str, last: Mapping[str, str]) -> dict[str, str]:
-    """A row of its own: an empty first cell goes on with the row above, as does a source that is the same."""
-    said = {"", "the same"}
-    return row | {key: last.get(key, row[key]) for key in (first, "source, DOI") if row.get(key, "-") in said}
+    """A row of its own: an empty first cell goes on with the row above, and so does its arm; a source may be the same."""
+    again = (first, "source, DOI", *(("arm",) if not row[first] else ()))
+    return row | {key: last.get(key, row[key]) for key in again if row.get(key, "-") in {"", "the same"}}
 
 
 def _paper(group: str, columns: list[str], row: Mapping[str, str]) -> Claim:

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from remanent.app.routes_patients import desk_of
 from remanent.app.shelf import Person
 from remanent.report import words
+from remanent.report.views import Timeline
 from remanent.study import schema
 from remanent.study.entered import Checked, check_row, columns_to_type
 from remanent.study.record.entry import ENTERABLE, ConflictError, Entry, Held, version
@@ -167,7 +168,7 @@ def _form(
         "version": version(rows),
         "rows": sorted((row for row in rows if row.table == table), key=_day, reverse=True),
         "labels": {"reason": "Reason", **{column.name: column.label for column in columns}},
-        "hints": _hints(table, desk.shelf.view(person.row.participant_id).timeline.today),
+        "hints": _hints(table, desk.shelf.view(person.row.participant_id).timeline),
         "long_names": _LONG_NAMES,
         "open_ends": {"start_day": "before the first record", "stop_day": "ongoing"},
         "shown": [column for column in columns if column.name != "detail"],
@@ -195,18 +196,17 @@ _HINTS: Mapping[tuple[str, str], str] = {
 }
 
 
-def _hints(table: str, today: float) -> dict[str, str]:
+def _hints(table: str, course: Timeline) -> dict[str, str]:
     """What a field asks for, where the meaning of a file's column is not what somebody who types needs."""
     own = {column: hint for (of, column), hint in _HINTS.items() if of == table}
-    if math.isnan(today):
-        return own
-    last = f"Last record: {words.day_label(today)}."
-    return {"day": f"Days since the last session of the index ECT course, negative before it. {last}", **own}
+    last = "" if math.isnan(course.today) else f" Last record: {words.day_label(course.today)}."
+    return {"day": f"Days since {course.origin}, negative before it; may be fractional.{last}", **own}
 
 
 def _day(row: Held) -> float:
     """The day of a row, for its place in the list."""
-    return float(row.values.get("day", row.values.get("start_day")) or 0.0)
+    day = row.values.get("day", row.values.get("start_day"))
+    return -math.inf if day is None else float(day)
 
 
 def _known(table: str) -> str:
