@@ -10,6 +10,7 @@ import pytest
 
 from remanent._errors import Problem
 from remanent.report.checks import Calibration
+from remanent.report.data_tables import problem_table
 from remanent.report.pages import page_name, render_index, render_patient
 from remanent.report.views import Basis, CohortRow, CohortView, FitStatus, PatientView, Timeline
 from valid_html import check_html
@@ -336,3 +337,12 @@ def test_missing_numbers_read_as_missing(make_patient):
     text = Page(render_patient(changed)).all_text()
     assert "n/a (n/a to n/a)" in text
     assert not re.search(r"\bnan\b", text)
+
+
+def test_what_was_set_aside_is_listed_file_by_file_and_row_by_row():
+    rows = ((24, "participant_id"), (20, "total"), (3, "unit"))
+    problems = [Problem("phenotype/madrs.tsv", row, column, f"row {row}", "set_aside") for row, column in rows]
+    refused = Problem("phenotype/labs.tsv", 1, "patient_name", "looks like a name", "refused")
+    found = problem_table([*problems, refused])
+    assert found.rows[0][:2] == ("phenotype/labs.tsv", "1"), "what was refused comes first"
+    assert [row[1] for row in found.rows[1:]] == ["3", "20", "24"]

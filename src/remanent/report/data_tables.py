@@ -205,7 +205,9 @@ def problem_table(problems: Iterable[Problem]) -> DataTable:
     for p in problems:
         grouped.setdefault((p.action, p.file, p.column, p.problem), []).append(p.row)
     order = {"refused": 0, "set_aside": 1, "used": 2}
-    keys = sorted(grouped, key=lambda key: (order.get(key[0], 3), key[1:3]))
+    keys = sorted(
+        grouped, key=lambda key: (order.get(key[0], 3), key[1], min(row or 0 for row in grouped[key]), key[2])
+    )
     rows = [(k[1], _row_label(grouped[k]), k[2], k[3], k[0].replace("_", " ")) for k in keys]
     return table(
         "What was set aside, refused, or used with a doubt", ("File", "Row", "Column", "Problem", "What was done"), rows

@@ -78,6 +78,10 @@ def load(out: Path) -> tuple[Design, Posterior]:
         _check_version(content, path)
         design = _design(content["design"])
         fits = tuple(_fit(entry) for entry in content["fits"])
+    except FileNotFoundError as error:
+        raise InputError(
+            "holds no fitted population", where=str(out), why="No model was fitted there.", do=_AGAIN
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             "holds no fitted population", where=str(path), why=f"{type(error).__name__}: {error}", do=_AGAIN
