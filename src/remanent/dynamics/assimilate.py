@@ -19,30 +19,30 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from remanent.dynamics.gaussian import Lane, Law, Vector, dot, inner, island, plus, scaled, total
+from remanent.dynamics.gaussian import Lane, Law, Vector, dot, inner, island, plus, scaled, times, total
 from remanent.dynamics.model import AnyArray
 
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class At:
-    """A place among the effects that is the same for every patient, and known when the program is compiled; None: nowhere."""
+    """A place among the levels that is the same for every patient, and known when the program is compiled; None: nowhere."""
 
     index: int | None
 
 
-Weights = Float[AnyArray, "effect patient"] | At
+Weights = Float[AnyArray, "level patient"] | At
 
 
 class Reading(NamedTuple):
-    """One thing read: y = f_weight f + s_weight s + own·z + error.
+    """One thing read: y = f_weight f + s_weight s + own·m + error.
 
     Attributes
     ----------
     f, s
         Loadings.
     own
-        Where the indicator's own level stands among the effects: its place, or a weight for each effect, 1 there and 0 elsewhere. Not differentiated.
+        Where the indicator's own level stands among the levels: its place, or a weight for each, 1 there and 0 elsewhere. Not differentiated.
     noise
         Variance of the error.
     value
@@ -69,35 +69,33 @@ class Updates(NamedTuple):
     variance: tuple[Lane, ...]
 
 
-def weights(own: Weights, effects: int) -> AnyArray:
-    """`Reading.own` as an array, [effect, patient or 1]."""
+def weights(own: Weights, levels: int) -> AnyArray:
+    """`Reading.own` as an array, [level, patient or 1]."""
     if isinstance(own, At):
-        return (np.arange(effects) == (-1 if own.index is None else own.index))[:, None].astype(float)
+        return (np.arange(levels) == (-1 if own.index is None else own.index))[:, None].astype(float)
     return own
 
 
 def _level(own: Weights, v: Array) -> Array:
     """The element along the first axis of `v` that `own` picks."""
     if isinstance(own, At):
-        return jnp.zeros_like(v[0]) if own.index is None else v[own.index]
+        return jnp.zeros(v.shape[1:]) if own.index is None else v[own.index]
     return total([own[k].reshape(*(1,) * (v.ndim - 2), -1) * v[k] for k in range(own.shape[0])])
 
 
 def _along(v: Vector, weight: Lane, h: Reading) -> Vector:
     """V + weight h."""
-    own = weights(h.own, v.z.shape[0])
-    return Vector(v.f + weight * h.f, v.s + weight * h.s, v.z + weight[None] * own)
+    own = weights(h.own, v.m.shape[0])
+    return Vector(v.f + weight * h.f, v.s + weight * h.s, v.z, v.m + weight[None] * own)
 
 
 def _reads(h: Reading, v: Vector) -> Lane:
     """H·v."""
-    return h.f * v.f + h.s * v.s + _level(h.own, v.z)
+    return h.f * v.f + h.s * v.s + _level(h.own, v.m)
 
 
-def own_levels(
-    indicator: Int[AnyArray, "slot patient"], effects: int, levels: int, indicators: int
-) -> tuple[Weights, ...]:
-    """`Reading.own` of each slot where the last `levels` of the effects are the indicators' own.
+def own_levels(indicator: Int[AnyArray, "slot patient"], levels: int, indicators: int) -> tuple[Weights, ...]:
+    """`Reading.own` of each slot.
 
     Where there are as many slots as indicators, slot j reads indicator j, at a place that is known.
     """
@@ -105,9 +103,8 @@ def own_levels(
     if not levels:
         return (At(None),) * slots
     if slots == levels == indicators:
-        return tuple(At(effects - levels + j) for j in range(slots))
-    at = indicator + (effects - levels)
-    return tuple((jnp.arange(effects)[:, None] == at[b][None]).astype(float) for b in range(slots))
+        return tuple(At(j) for j in range(slots))
+    return tuple((jnp.arange(levels)[:, None] == indicator[b][None]).astype(float) for b in range(slots))
 
 
 @jax.custom_vjp
@@ -139,7 +136,7 @@ def _run(
     readings: tuple[Reading, ...],
     error_of: Callable[[int, Reading, Lane, Vector], Lane],
 ) -> tuple[Law, Lane, Updates]:
-    column = [Vector(law.ff, law.fs, law.fz)]
+    column = [Vector(law.ff, law.fs, law.fz, law.fm)]
     gain, kappa = [tilt[0]], [tilt[1]]
     mean = plus(law.mean, gain[0], column[0])
     error, variance, density = [], [], jnp.zeros_like(tilt[0])
@@ -164,9 +161,12 @@ def _variance(h: Reading, c: Vector) -> Lane:
 
 def _column(law: Law, h: Reading, kappa: Sequence[Lane], column: Sequence[Vector]) -> Vector:
     """P h after the updates made."""
-    f = h.f * law.ff + h.s * law.fs + _level(h.own, law.fz)
-    s = h.f * law.fs + h.s * law.ss + _level(h.own, law.sz)
-    c = Vector(f, s, h.f[None] * law.fz + h.s[None] * law.sz + _level(h.own, law.zz))
+    c = Vector(
+        h.f * law.ff + h.s * law.fs + _level(h.own, law.fm),
+        h.f * law.fs + h.s * law.ss + _level(h.own, law.sm),
+        h.f[None] * law.fz + h.s[None] * law.sz + _level(h.own, law.mz),
+        h.f[None] * law.fm + h.s[None] * law.sm + _level(h.own, law.mm),
+    )
     for k, v in zip(kappa, column, strict=True):
         c = plus(c, -k * _reads(h, v), v)
     return c
@@ -183,7 +183,11 @@ def _downdated(law: Law, mean: Vector, made: Updates) -> Law:
         law.ss - total([a.s * b.s for a, b in pairs]),
         law.fz - total([a.f[None] * b.z for a, b in pairs]),
         law.sz - total([a.s[None] * b.z for a, b in pairs]),
+        law.fm - total([a.f[None] * b.m for a, b in pairs]),
+        law.sm - total([a.s[None] * b.m for a, b in pairs]),
         law.zz - total([a.z[:, None] * b.z[None] for a, b in pairs]),
+        law.mz - total([a.m[:, None] * b.z[None] for a, b in pairs]),
+        law.mm - total([a.m[:, None] * b.m[None] for a, b in pairs]),
     )
 
 
@@ -194,7 +198,7 @@ def _assimilated(
     law: Law, tilt: tuple[Lane, Lane], readings: tuple[Reading, ...]
 ) -> tuple[tuple[Law, Lane], Residuals]:
     after, density, made = updates(law, tilt, readings)
-    rows = Vector(law.ff, law.fs, law.fz), Vector(law.fs, law.ss, law.sz)
+    rows = Vector(law.ff, law.fs, law.fz, law.fm), Vector(law.fs, law.ss, law.sz, law.sm)
     return (after, density), ((law.mean.f, law.mean.s), rows, made, readings)
 
 
@@ -258,13 +262,19 @@ def _to_loadings(
 
 def _halved(to: Law) -> Law:
     """L, each half of a pair of equal elements, from the gradient in the blocks."""
-    return to._replace(fs=to.fs / 2, fz=to.fz / 2, sz=to.sz / 2, zz=(to.zz + jnp.swapaxes(to.zz, 0, 1)) / 2)
+    halves = {k: getattr(to, k) / 2 for k in ("fs", "fz", "sz", "fm", "sm", "mz")}
+    both = {k: (getattr(to, k) + jnp.swapaxes(getattr(to, k), 0, 1)) / 2 for k in ("zz", "mm")}
+    return to._replace(**halves, **both)
 
 
 def _times(big: Law, c: Vector) -> Vector:
     """L c."""
-    z = total([big.fz * c.f[None], big.sz * c.s[None], *(big.zz[k] * c.z[k][None] for k in range(c.z.shape[0]))])
-    return Vector(big.ff * c.f + big.fs * c.s + inner(big.fz, c.z), big.fs * c.f + big.ss * c.s + inner(big.sz, c.z), z)
+    return Vector(
+        big.ff * c.f + big.fs * c.s + inner(big.fz, c.z) + inner(big.fm, c.m),
+        big.fs * c.f + big.ss * c.s + inner(big.sz, c.z) + inner(big.sm, c.m),
+        big.fz * c.f[None] + big.sz * c.s[None] + times(big.zz, c.z) + times(big.mz, c.m),
+        big.fm * c.f[None] + big.sm * c.s[None] + times(jnp.swapaxes(big.mz, 0, 1), c.z) + times(big.mm, c.m),
+    )
 
 
 def _pulled(big: Law, c: Vector, readings: Sequence[Reading], back: Sequence[Vector]) -> Vector:
@@ -277,30 +287,32 @@ def _pulled(big: Law, c: Vector, readings: Sequence[Reading], back: Sequence[Vec
 
 def _folded(big: Law, lam: Vector, first: Vector, pulls: list[tuple[Reading, Vector]]) -> Law:
     """The gradient in the law before: L with every update's (c* h' + h c*') / 2; the hazards' h is that of f alone."""
-    f = [(first, None), *((v, h.f) for h, v in pulls)]
-    by_f = [v if w is None else scaled(w, v) for v, w in f]
+    by_f = [first, *(scaled(h.f, v) for h, v in pulls)]
     by_s = [scaled(h.s, v) for h, v in pulls]
-    owns, back = [weights(h.own, big.fz.shape[0]) for h, _ in pulls], [v for _, v in pulls]
     return Law(
         lam,
         big.ff + total([v.f for v in by_f]),
         2 * big.fs + total([v.s for v in by_f] + [v.f for v in by_s]),
-        big.ss + total([v.s for v in by_s]),
-        2 * big.fz + total([v.z for v in by_f] + [own * v.f[None] for own, v in zip(owns, back, strict=True)]),
-        2 * big.sz + total([v.z for v in by_s] + [own * v.s[None] for own, v in zip(owns, back, strict=True)]),
-        _with_rows(big.zz, pulls),
+        big.ss + total([big.ss * 0, *(v.s for v in by_s)]),
+        2 * big.fz + total([v.z for v in by_f]),
+        2 * big.sz + total([big.sz * 0, *(v.z for v in by_s)]),
+        _at_own(2 * big.fm + total([v.m for v in by_f]), [(h, v.f) for h, v in pulls]),
+        _at_own(2 * big.sm + total([big.sm * 0, *(v.m for v in by_s)]), [(h, v.s) for h, v in pulls]),
+        big.zz,
+        _at_own(2 * big.mz, [(h, v.z) for h, v in pulls]),
+        _at_own(big.mm, [(h, v.m) for h, v in pulls]),
     )
 
 
-def _with_rows(zz: Array, pulls: list[tuple[Reading, Vector]]) -> Array:
-    """Each c* added to the row of its own level: the gradient in a symmetric matrix needs not be symmetric itself."""
-    places = [h.own.index for h, _ in pulls if isinstance(h.own, At)]
-    if not places:
-        return zz + total([weights(h.own, zz.shape[0])[:, None] * v.z[None] for h, v in pulls])
-    if places[0] is None:
-        return zz
-    rows = [zz[place] + v.z for place, (_, v) in zip(places, pulls, strict=True)]
-    return jax.lax.dynamic_update_slice(zz, jnp.stack(rows), (places[0], 0, 0))
+def _at_own(to: Array, rows: list[tuple[Reading, Array]]) -> Array:
+    """Each row added at its reading's own level: the gradient in a symmetric matrix needs not be symmetric itself."""
+    levels = to.shape[0]
+    if not levels or not rows:
+        return to
+    if all(isinstance(h.own, At) for h, _ in rows):
+        return to + island(lambda *each: jnp.stack(each), *(row for _, row in rows))
+    own = [weights(h.own, levels).reshape(levels, *(1,) * (to.ndim - 2), -1) for h, _ in rows]
+    return to + total([w * row[None] for w, (_, row) in zip(own, rows, strict=True)])
 
 
 assimilate.defvjp(_assimilated, _assimilated_back)

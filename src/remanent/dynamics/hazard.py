@@ -1,5 +1,6 @@
 """Relapse and dropout as competing events whose hazards depend on function: a Gaussian law tilted by survival and by an event."""
 
+from functools import reduce
 from typing import NamedTuple
 
 import jax
@@ -7,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from remanent.dynamics.gaussian import island, total
 from remanent.dynamics.model import AnyArray, Params
 
 Lane = Float[AnyArray, " lane"]
 _HERMITE_X, _HERMITE_W = np.polynomial.hermite.hermgauss(9)
+_UNIT = np.sqrt(2) * _HERMITE_X
+_LOG_WEIGHT = np.log(_HERMITE_W / np.sqrt(np.pi))
 
 
 class Hazards(NamedTuple):
@@ -45,11 +49,122 @@ def tilted_moments(
     f = mean[None] + jnp.sqrt(2 * var)[None] * _HERMITE_X[:, None]
     relapse, dropout = hazard.at(f)
     log_w = events[0][None] * relapse + events[1][None] * dropout - weight[None] * hazard.total(f)
-    log_w = log_w + np.log(_HERMITE_W / np.sqrt(np.pi))[:, None]
+    log_w = log_w + _LOG_WEIGHT[:, None]
     log_z = jax.nn.logsumexp(log_w, axis=0)
     w = jnp.exp(log_w - log_z[None])
     new_mean = (w * f).sum(0)
     return log_z, new_mean, (w * (f - new_mean[None]) ** 2).sum(0)
+
+
+class Tilt(NamedTuple):
+    """The tilted law as an update of f by itself: log normaliser (nats), mean += var gain, variance -= var² kappa."""
+
+    log_z: Lane
+    gain: Lane
+    kappa: Lane
+
+
+class _Seen(NamedTuple):
+    """What a tilt starts from; `at_risk` (days) and the events are data, which no gradient reaches."""
+
+    mean: Lane
+    var: Lane
+    at_risk: Lane
+    relapse: Lane
+    dropout: Lane
+    hazard: Hazards
+
+
+class _Nodes(NamedTuple):
+    """Of each node, [node, lane]: its share p of the tilted law, and the slopes of the log tilt in the logs of both hazards."""
+
+    share: Array
+    relapse: Array
+    dropout: Array
+
+
+@jax.custom_vjp
+def tilt(mean: Lane, var: Lane, at_risk: Lane, events: tuple[Lane, Lane], hazard: Hazards) -> Tilt:
+    """`tilted_moments` as gain and kappa, with its gradient written out; no update where nobody is at risk and nothing happens.
+
+    With u the nodes in sd of f, p their shares of the tilted law, A = relapse - at_risk h_r and B = dropout - at_risk h_d at each node,
+
+        gain = E_p[u] / sd,  kappa = (1 - Var_p[u]) / var,  d log_z = E_p[A d log h_r + B d log h_d].
+    """
+    return _tilted(mean, var, at_risk, events, hazard)[0]
+
+
+def _tilted(mean: Lane, var: Lane, at_risk: Lane, events: tuple[Lane, Lane], hazard: Hazards) -> tuple[Tilt, _Seen]:
+    seen = _Seen(mean, var, at_risk, *events, hazard)
+    log_z, nodes = island(_shares, seen)
+    first, spread = island(_moments, nodes.share)
+    made = Tilt(log_z, first / jnp.sqrt(var), (1 - spread) / var)
+    active = _active(seen)
+    return Tilt(*(jnp.where(active, v, 0.0) for v in made)), seen
+
+
+def _active(seen: _Seen) -> Array:
+    return (seen.at_risk > 0) | (seen.relapse + seen.dropout > 0)
+
+
+def _shares(seen: _Seen) -> tuple[Lane, _Nodes]:
+    hazard = seen.hazard
+    f = seen.mean[None] + jnp.sqrt(seen.var)[None] * _UNIT[:, None]
+    log_relapse, log_dropout = hazard.at(f)
+    relapse = seen.at_risk[None] * jnp.exp(log_relapse)
+    dropout = (seen.at_risk * (hazard.dropout > 0))[None] * jnp.exp(log_dropout)
+    log_w = seen.relapse[None] * log_relapse + seen.dropout[None] * log_dropout - relapse - dropout
+    log_w = log_w + _LOG_WEIGHT[:, None]
+    top = reduce(jnp.maximum, [log_w[k] for k in range(len(_UNIT))])
+    w = island(jnp.exp, log_w - top[None])
+    z = total([w[k] for k in range(len(_UNIT))])
+    nodes = _Nodes(w / z[None], seen.relapse[None] - relapse, seen.dropout[None] - dropout)
+    return top + jnp.log(z), nodes
+
+
+def _moments(share: Array) -> tuple[Lane, Lane]:
+    """Mean and variance of u."""
+    first = total([u * share[k] for k, u in enumerate(_UNIT)])
+    return first, total([u * u * share[k] for k, u in enumerate(_UNIT)]) - first * first
+
+
+def _tilted_back(seen: _Seen, to: Tilt) -> tuple[Lane, Lane, None, None, Hazards]:
+    active = _active(seen)
+    to = Tilt(*(jnp.where(active, v, 0.0) for v in to))
+    nodes = island(_shares, seen)[1]
+    first, spread = island(_moments, nodes.share)
+    weight = island(_node_weights, nodes, (first, spread), seen.var, to)
+    by_relapse, by_relapse_u, by_dropout, by_dropout_u = island(_slopes, nodes, weight)
+    hazard, sd = seen.hazard, jnp.sqrt(seen.var)
+    to_mean = -hazard.eta_f * by_relapse - hazard.eta_d * by_dropout
+    through_sd = (-hazard.eta_f * by_relapse_u - hazard.eta_d * by_dropout_u) / (2 * sd)
+    to_var = through_sd - to.gain * first / (2 * sd * seen.var) - to.kappa * (1 - spread) / seen.var**2
+    present = hazard.dropout > 0
+    to_hazard = Hazards(
+        by_relapse,
+        -(seen.mean * by_relapse + sd * by_relapse_u),
+        jnp.where(present, by_dropout / jnp.where(present, hazard.dropout, 1.0), 0.0),
+        -(seen.mean * by_dropout + sd * by_dropout_u),
+    )
+    return to_mean, to_var, None, None, to_hazard
+
+
+def _node_weights(nodes: _Nodes, moments: tuple[Lane, Lane], var: Lane, to: Tilt) -> Array:
+    """The gradient in the log of each node's weight, [node, lane]."""
+    first, spread = moments
+    away = _UNIT[:, None] - first[None]
+    by_first, by_spread = to.gain / jnp.sqrt(var), -to.kappa / var
+    return nodes.share * (to.log_z[None] + by_first[None] * away + by_spread[None] * (away * away - spread[None]))
+
+
+def _slopes(nodes: _Nodes, weight: Array) -> tuple[Lane, Lane, Lane, Lane]:
+    """Sums over the nodes of the weights times the slopes in either log hazard, and the same times u."""
+    relapse, dropout = ([weight[k] * v[k] for k in range(len(_UNIT))] for v in (nodes.relapse, nodes.dropout))
+    by_u = [[u * v for u, v in zip(_UNIT, each, strict=True)] for each in (relapse, dropout)]
+    return total(relapse), total(by_u[0]), total(dropout), total(by_u[1])
+
+
+tilt.defvjp(_tilted, _tilted_back)
 
 
 def relapse_share(mean: Lane, var: Lane, weight: Lane, hazard: Hazards) -> Lane:

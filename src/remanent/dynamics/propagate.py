@@ -13,9 +13,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from remanent.dynamics.gaussian import Effects, Lane, Law, Vector, inner, island, total
+from remanent.dynamics.gaussian import Effects, Lane, Law, Vector, inner, island, times
 
 
 class Move(NamedTuple):
@@ -26,7 +25,7 @@ class Move(NamedTuple):
     ff, fs, sf, ss
         Phi; `fs` is the effect of s on f.
     uf, us
-        What one unit of each of the first effects adds to f and to s.
+        What one unit of each effect adds to f and to s, [effect, patient].
     push_f, push_s
         What is added whatever the effects.
     qff, qfs, qss
@@ -37,13 +36,16 @@ class Move(NamedTuple):
     fs: Lane
     sf: Lane
     ss: Lane
-    uf: tuple[Lane, ...]
-    us: tuple[Lane, ...]
+    uf: Effects
+    us: Effects
     push_f: Lane
     push_s: Lane
     qff: Lane
     qfs: Lane
     qss: Lane
+
+
+Rows = tuple[Vector, Vector]
 
 
 @jax.custom_vjp
@@ -52,73 +54,88 @@ def propagate(law: Law, move: Move) -> Law:
     return _propagated(law, move)[0]
 
 
-def _propagated(law: Law, move: Move) -> tuple[Law, tuple[Law, Move, tuple[Vector, Vector]]]:
-    after, rows = island(_moved, law, move)
-    return after, (law._replace(zz=law.zz[: len(move.uf)]), move, rows)
+def _propagated(law: Law, move: Move) -> tuple[Law, tuple[Law, Move, Rows]]:
+    rows = island(_rows, law, move)
+    after = island(_moved, law, move, rows)
+    return after, (law._replace(mm=law.mm[:0]), move, rows)
 
 
-def _moved(law: Law, move: Move) -> tuple[Law, tuple[Vector, Vector]]:
-    m, pushing = law.mean, len(move.uf)
-    rows, means = [], []
-    for to_f, to_s, u, push in (
-        (move.ff, move.fs, move.uf, move.push_f),
-        (move.sf, move.ss, move.us, move.push_s),
-    ):
-        means.append(total([to_f * m.f, to_s * m.s, push, *(u[k] * m.z[k] for k in range(pushing))]))
-        f = total([to_f * law.ff, to_s * law.fs, *(u[k] * law.fz[k] for k in range(pushing))])
-        s = total([to_f * law.fs, to_s * law.ss, *(u[k] * law.sz[k] for k in range(pushing))])
-        z = total([to_f[None] * law.fz, to_s[None] * law.sz, *(u[k][None] * law.zz[k] for k in range(pushing))])
-        rows.append(Vector(f, s, z))
-    a, b = rows
-    ff = total([a.f * move.ff, a.s * move.fs, move.qff, *(a.z[k] * move.uf[k] for k in range(pushing))])
-    fs = total([a.f * move.sf, a.s * move.ss, move.qfs, *(a.z[k] * move.us[k] for k in range(pushing))])
-    ss = total([b.f * move.sf, b.s * move.ss, move.qss, *(b.z[k] * move.us[k] for k in range(pushing))])
-    return Law(Vector(means[0], means[1], m.z), ff, fs, ss, a.z, b.z, law.zz), (a, b)
-
-
-def _propagated_back(residuals: tuple[Law, Move, tuple[Vector, Vector]], to: Law) -> tuple[Law, Move]:
-    return island(_moved_back, *residuals, to)
-
-
-def _moved_back(law: Law, move: Move, rows: tuple[Vector, Vector], to: Law) -> tuple[Law, Move]:
-    a, b = rows
-    pushing, effects = len(move.uf), law.fz.shape[0]
-    ff, fs, ss, fz, sz = to.ff, to.fs / 2, to.ss, to.fz / 2, to.sz / 2  # L, each half of a pair of equal elements
-    # B = (rows f and s of L) F, [Phi U] first
-    bf = [ff * move.ff + fs * move.sf, ff * move.fs + fs * move.ss]
-    bs = [fs * move.ff + ss * move.sf, fs * move.fs + ss * move.ss]
-    bfz = [ff * move.uf[k] + fs * move.us[k] + fz[k] for k in range(pushing)]
-    bsz = [fs * move.uf[k] + ss * move.us[k] + sz[k] for k in range(pushing)]
-    unit = np.eye(effects)[:, :pushing, None]
-    own_fz = fz + total([unit[:, k] * (bfz[k] - fz[k])[None] for k in range(pushing)])
-    own_sz = sz + total([unit[:, k] * (bsz[k] - sz[k])[None] for k in range(pushing)])
-    new_fz = move.ff[None] * own_fz + move.sf[None] * own_sz
-    new_sz = move.fs[None] * own_fz + move.ss[None] * own_sz
-    # U' B_z and what stands across the diagonal, on the rows of the first effects alone
-    across = [move.uf[k][None] * (own_fz + fz) + move.us[k][None] * (own_sz + sz) for k in range(pushing)]
-    zz = jax.lax.dynamic_update_slice(to.zz, to.zz[:pushing] + jnp.stack(across), (0, 0, 0))
-    m, lam = law.mean, to.mean
-    mean = Vector(
-        lam.f * move.ff + lam.s * move.sf,
-        lam.f * move.fs + lam.s * move.ss,
-        lam.z + total([unit[:, k] * (lam.f * move.uf[k] + lam.s * move.us[k])[None] for k in range(pushing)]),
+def _rows(law: Law, move: Move) -> Rows:
+    """[Phi U] P, of f and of s."""
+    a, b = (
+        Vector(
+            to_f * law.ff + to_s * law.fs + inner(u, law.fz),
+            to_f * law.fs + to_s * law.ss + inner(u, law.sz),
+            to_f[None] * law.fz + to_s[None] * law.sz + times(law.zz, u),
+            to_f[None] * law.fm + to_s[None] * law.sm + times(jnp.swapaxes(law.mz, 0, 1), u),
+        )
+        for to_f, to_s, u in ((move.ff, move.fs, move.uf), (move.sf, move.ss, move.us))
     )
-    to_ff, to_fs = bf[0] * move.ff + bs[0] * move.sf, 2 * (bf[0] * move.fs + bs[0] * move.ss)
-    before = Law(mean, to_ff, to_fs, bf[1] * move.fs + bs[1] * move.ss, 2 * new_fz, 2 * new_sz, zz)
-    mz = [a.z[k] for k in range(pushing)], [b.z[k] for k in range(pushing)]
+    return a, b
 
-    def rows_of(x: Lane, y: Lane, side: Effects, push: Lane) -> list[Lane]:
-        """2 (L F P) + l m' of one row, for f, s and the first effects."""
-        to_f = 2 * (x * a.f + y * b.f + inner(side, law.fz)) + push * m.f
-        to_s = 2 * (x * a.s + y * b.s + inner(side, law.sz)) + push * m.s
-        to_u = [2 * (x * mz[0][k] + y * mz[1][k] + inner(side, law.zz[k])) + push * m.z[k] for k in range(pushing)]
-        return [to_f, to_s, *to_u]
 
-    row_f, row_s = rows_of(ff, fs, fz, lam.f), rows_of(fs, ss, sz, lam.s)
-    to_move = Move(
-        row_f[0], row_f[1], row_s[0], row_s[1], tuple(row_f[2:]), tuple(row_s[2:]), lam.f, lam.s, to.ff, to.fs, to.ss
+def _moved(law: Law, move: Move, rows: Rows) -> Law:
+    m, (a, b) = law.mean, rows
+    mean = m._replace(
+        f=move.ff * m.f + move.fs * m.s + move.push_f + inner(move.uf, m.z),
+        s=move.sf * m.f + move.ss * m.s + move.push_s + inner(move.us, m.z),
     )
-    return before, to_move
+    ff = a.f * move.ff + a.s * move.fs + move.qff + inner(a.z, move.uf)
+    fs = a.f * move.sf + a.s * move.ss + move.qfs + inner(a.z, move.us)
+    ss = b.f * move.sf + b.s * move.ss + move.qss + inner(b.z, move.us)
+    return law._replace(mean=mean, ff=ff, fs=fs, ss=ss, fz=a.z, sz=b.z, fm=a.m, sm=b.m)
+
+
+def _propagated_back(residuals: tuple[Law, Move, Rows], to: Law) -> tuple[Law, Move]:
+    law, move, rows = residuals
+    own = island(_own_effects, move, to)
+    return island(_before, move, to, own), island(_to_move, law, rows, to)
+
+
+def _own_effects(move: Move, to: Law) -> tuple[Effects, Effects]:
+    """Rows of f and s of L F, at the effects."""
+    ff, fs, ss = to.ff[None], to.fs[None] / 2, to.ss[None]
+    return ff * move.uf + fs * move.us + to.fz / 2, fs * move.uf + ss * move.us + to.sz / 2
+
+
+def _before(move: Move, to: Law, own: tuple[Effects, Effects]) -> Law:
+    """F' l and F' L F; a gradient in one of a pair of equal blocks stands for both."""
+    f, s = own
+    to_ff = to.ff * move.ff + to.fs / 2 * move.sf, to.ff * move.fs + to.fs / 2 * move.ss
+    to_ss = to.fs / 2 * move.ff + to.ss * move.sf, to.fs / 2 * move.fs + to.ss * move.ss
+    lam = to.mean
+    return Law(
+        Vector(
+            lam.f * move.ff + lam.s * move.sf,
+            lam.f * move.fs + lam.s * move.ss,
+            lam.z + lam.f[None] * move.uf + lam.s[None] * move.us,
+            lam.m,
+        ),
+        to_ff[0] * move.ff + to_ss[0] * move.sf,
+        2 * (to_ff[0] * move.fs + to_ss[0] * move.ss),
+        to_ff[1] * move.fs + to_ss[1] * move.ss,
+        2 * (move.ff[None] * f + move.sf[None] * s),
+        2 * (move.fs[None] * f + move.ss[None] * s),
+        move.ff[None] * to.fm + move.sf[None] * to.sm,
+        move.fs[None] * to.fm + move.ss[None] * to.sm,
+        to.zz + move.uf[:, None] * (f + to.fz / 2)[None] + move.us[:, None] * (s + to.sz / 2)[None],
+        to.mz + move.uf[None] * to.fm[:, None] + move.us[None] * to.sm[:, None],
+        to.mm,
+    )
+
+
+def _to_move(law: Law, rows: Rows, to: Law) -> Move:
+    (a, b), m, lam = rows, law.mean, to.mean
+    weights = ((2 * to.ff, to.fs, to.fz, to.fm, lam.f), (to.fs, 2 * to.ss, to.sz, to.sm, lam.s))
+    (ff, fs, uf), (sf, ss, us) = (
+        (
+            x * a.f + y * b.f + inner(z, law.fz) + inner(level, law.fm) + push * m.f,
+            x * a.s + y * b.s + inner(z, law.sz) + inner(level, law.sm) + push * m.s,
+            x[None] * a.z + y[None] * b.z + times(law.zz, z) + times(law.mz, level) + push[None] * m.z,
+        )
+        for x, y, z, level, push in weights
+    )
+    return Move(ff, fs, sf, ss, uf, us, lam.f, lam.s, to.ff, to.fs, to.ss)
 
 
 propagate.defvjp(_propagated, _propagated_back)

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from remanent.dynamics.assimilate import Reading, Updates, assimilate, draw, own_levels, updates, weights
 from remanent.dynamics.gaussian import Law, Vector
-from remanent.dynamics.hazard import hazards, tilted_moments
+from remanent.dynamics.hazard import hazards, tilt
 from remanent.dynamics.model import AnyArray, Params, Transition
 from remanent.dynamics.propagate import Move, propagate
 from remanent.dynamics.steps import Grid, Lane, Slots, Steered, Steps, sensitivity, steered, unobserved, without_events
@@ -35,7 +35,7 @@ class Moments(NamedTuple):
     Attributes
     ----------
     law
-        x = (f, s) and z, the random effects.
+        f, s and the random effects: those that push f and s, and the indicators' own levels.
     withdrawal, trace
         w and e, [patient].
     """
@@ -47,8 +47,7 @@ class Moments(NamedTuple):
     @property
     def mean(self) -> Float[Array, "state patient"]:
         """Mean of the whole state."""
-        m = self.law.mean
-        return jnp.concatenate([m.f[None], m.s[None], m.z])
+        return self.law.mean.whole
 
     @property
     def cov(self) -> Float[Array, "state state patient"]:
@@ -195,15 +194,25 @@ def linear_start(params: Params, grid: Grid) -> Moments:
 def started(params: Params, grid: Grid, more_mean: Float[Array, "more patient"], more_sd: Sequence[Array]) -> Moments:
     """The same, with further random effects after q_i."""
     patients = grid.dt.shape[1]
-    levels = [params.sd_mu[j] for j in range(params.sd_mu.shape[0])]
-    means = [0.0, 0.0, params.p, 1.0, params.mu_gs, sensitivity(params, grid.reserve), *more_mean, *[0.0] * len(levels)]
-    sds = [START_SD, START_SD, params.sd_p, params.sd_gf, params.sd_gs, params.sd_b, *more_sd, *levels]
-    mean, sd = (jnp.stack([jnp.broadcast_to(jnp.asarray(v, float), patients) for v in each]) for each in (means, sds))
-    none, effects = jnp.zeros(patients), len(sds) - MOVING
-    free = jnp.zeros((effects, patients))
-    zz = jnp.eye(effects)[..., None] * sd[None, MOVING:] ** 2
-    law = Law(Vector(mean[F], mean[S], mean[MOVING:]), sd[F] ** 2, none, sd[S] ** 2, free, free, zz)
+    means = [0.0, 0.0, params.p, 1.0, params.mu_gs, sensitivity(params, grid.reserve), *more_mean]
+    sds = [START_SD, START_SD, params.sd_p, params.sd_gf, params.sd_gs, params.sd_b, *more_sd]
+    (f, s, *effects), (sd_f, sd_s, *spread), levels = (
+        [jnp.broadcast_to(jnp.asarray(v, float), patients) for v in each]
+        for each in (means, sds, [params.sd_mu[j] for j in range(params.sd_mu.shape[0])])
+    )
+    none, push, own = jnp.zeros(patients), jnp.zeros((len(effects), patients)), jnp.zeros((len(levels), patients))
+    law = Law(
+        mean=Vector(f, s, jnp.stack(effects), own),
+        ff=sd_f**2, fs=none, ss=sd_s**2,
+        fz=push, sz=push, fm=own, sm=own,
+        zz=_diagonal(spread, patients), mz=own[:, None] * push[None], mm=_diagonal(levels, patients),
+    )  # fmt: skip
     return Moments(law, none, none)
+
+
+def _diagonal(sds: Sequence[Array], patients: int) -> Float[Array, "state state patient"]:
+    sd = jnp.stack(sds) if sds else jnp.zeros((0, patients))
+    return jnp.eye(len(sds))[..., None] * sd[None] ** 2
 
 
 def linear_move(_params: Params, _moments: Moments, step: Steered) -> Move:
@@ -225,8 +234,9 @@ def inputs(law: Transition, step: Steered) -> Inputs:
 
 
 def moved(law: Transition, u: Inputs, push: tuple[Lane, Lane]) -> Move:
-    """X' = Phi x + U z + push + noise for the first effects z."""
-    return Move(law.ff, law.fs, law.sf, law.ss, *u, *push, law.qff, law.qfs, law.qss)
+    """X' = Phi x + U z + push + noise."""
+    u_f, u_s = (jnp.stack(each) for each in u)
+    return Move(law.ff, law.fs, law.sf, law.ss, u_f, u_s, *push, law.qff, law.qfs, law.qss)
 
 
 LINEAR = Form(linear_start, steered, linear_move)
@@ -250,14 +260,9 @@ def _update(params: Params, moments: Moments, step: Steered) -> tuple[Moments, L
 
 def _tilt(params: Params, moments: Moments, step: Steered) -> tuple[Lane, tuple[Lane, Lane]]:
     """Assumed-density update of f for surviving (and, at an event, for that event): log probability (nats), gain and kappa."""
-    mean, var = moments.law.mean.f, moments.law.ff
-    log_z, new_mean, new_var = tilted_moments(
-        mean, var, step.at_risk, (step.relapse, step.dropout), hazards(params, step.log_hazard)
-    )
-    active = (step.at_risk > 0) | (step.relapse + step.dropout > 0)
-    gain = jnp.where(active, (new_mean - mean) / var, 0.0)
-    kappa = jnp.where(active, (var - new_var) / var**2, 0.0)
-    return jnp.where(active, log_z, 0.0), (gain, kappa)
+    law, events = moments.law, (step.relapse, step.dropout)
+    log_z, gain, kappa = tilt(law.mean.f, law.ff, step.at_risk, events, hazards(params, step.log_hazard))
+    return log_z, (gain, kappa)
 
 
 def _readings(
@@ -265,18 +270,18 @@ def _readings(
 ) -> tuple[tuple[Reading, ...], Float[Array, "slot patient"]]:
     """What is read, and what is known of it beforehand."""
     fixed = step.mu + step.l_e * moments.trace[None] + step.l_w * moments.withdrawal[None]
-    owns = own_levels(step.indicator, moments.law.fz.shape[0], params.sd_mu.shape[0], params.mu.shape[0])
+    owns = own_levels(step.indicator, params.sd_mu.shape[0], params.mu.shape[0])
     slots = zip(step.l_f, step.l_s, owns, step.noise, step.value - fixed, step.observed, strict=True)
     return tuple(Reading(*one) for one in slots), fixed
 
 
 def _reads(readings: tuple[Reading, ...], moments: Moments) -> Float[Array, "update state patient"]:
     """H of every update: f, then each slot."""
-    zero, effects = jnp.zeros_like(moments.trace), moments.law.fz
-    first = jnp.concatenate([zero[None] + 1, zero[None], jnp.zeros_like(effects)])
+    zero = jnp.zeros_like(moments.trace)
+    nothing, levels = jnp.zeros_like(moments.law.fz), moments.law.fm
+    first = Vector(zero + 1, zero, nothing, jnp.zeros_like(levels)).whole
     each = [
-        jnp.concatenate([r.f[None], r.s[None], jnp.broadcast_to(weights(r.own, effects.shape[0]), effects.shape)])
-        for r in readings
+        Vector(r.f, r.s, nothing, jnp.broadcast_to(weights(r.own, len(levels)), levels.shape)).whole for r in readings
     ]
     return jnp.stack([first, *each])
 
@@ -298,8 +303,7 @@ def _backward(carry: tuple[Array, Array], path: Path) -> tuple[tuple[Array, Arra
     found = jnp.concatenate([mean[:MOVING], fitted]), prior - pulled
     made = path.made
     for k in reversed(range(len(made.kappa))):
-        column = jnp.concatenate([made.column[k].f[None], made.column[k].s[None], made.column[k].z])
-        lam, big = _before_update(lam, big, path.h[k], (column, made.kappa[k], made.gain[k]))
+        lam, big = _before_update(lam, big, path.h[k], (made.column[k].whole, made.kappa[k], made.gain[k]))
     return _before_transition(lam, big, path.top), found
 
 
