@@ -65,7 +65,7 @@ class Tilt(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """What a tilt starts from; `at_risk` (days) and the events are data, which no gradient reaches."""
+    """What a tilt starts from; the events are data, which no gradient reaches."""
 
     mean: Lane
     var: Lane
@@ -76,7 +76,7 @@ class _Seen(NamedTuple):
 
 
 class _Nodes(NamedTuple):
-    """Of each node, [node, lane]: its share p of the tilted law, and the slopes of the log tilt in the logs of both hazards."""
+    """Of each node, [node, lane]: its share p of the tilted law, and both hazards there (1/day)."""
 
     share: Array
     relapse: Array
@@ -89,7 +89,7 @@ def tilt(mean: Lane, var: Lane, at_risk: Lane, events: tuple[Lane, Lane], hazard
 
     With u the nodes in sd of f, p their shares of the tilted law, A = relapse - at_risk h_r and B = dropout - at_risk h_d at each node,
 
-        gain = E_p[u] / sd,  kappa = (1 - Var_p[u]) / var,  d log_z = E_p[A d log h_r + B d log h_d].
+        gain = E_p[u] / sd,  kappa = (1 - Var_p[u]) / var,  d log_z = E_p[A d log h_r + B d log h_d - (h_r + h_d) d at_risk].
     """
     return _tilted(mean, var, at_risk, events, hazard)[0]
 
@@ -111,15 +111,13 @@ def _shares(seen: _Seen) -> tuple[Lane, _Nodes]:
     hazard = seen.hazard
     f = seen.mean[None] + jnp.sqrt(seen.var)[None] * _UNIT[:, None]
     log_relapse, log_dropout = hazard.at(f)
-    relapse = seen.at_risk[None] * jnp.exp(log_relapse)
-    dropout = (seen.at_risk * (hazard.dropout > 0))[None] * jnp.exp(log_dropout)
-    log_w = seen.relapse[None] * log_relapse + seen.dropout[None] * log_dropout - relapse - dropout
-    log_w = log_w + _LOG_WEIGHT[:, None]
+    nodes = _Nodes(log_relapse, jnp.exp(log_relapse), (hazard.dropout > 0)[None] * jnp.exp(log_dropout))
+    log_w = seen.relapse[None] * log_relapse + seen.dropout[None] * log_dropout
+    log_w = log_w - seen.at_risk[None] * (nodes.relapse + nodes.dropout) + _LOG_WEIGHT[:, None]
     top = reduce(jnp.maximum, [log_w[k] for k in range(len(_UNIT))])
     w = island(jnp.exp, log_w - top[None])
     z = total([w[k] for k in range(len(_UNIT))])
-    nodes = _Nodes(w / z[None], seen.relapse[None] - relapse, seen.dropout[None] - dropout)
-    return top + jnp.log(z), nodes
+    return top + jnp.log(z), nodes._replace(share=w / z[None])
 
 
 def _moments(share: Array) -> tuple[Lane, Lane]:
@@ -128,13 +126,13 @@ def _moments(share: Array) -> tuple[Lane, Lane]:
     return first, total([u * u * share[k] for k, u in enumerate(_UNIT)]) - first * first
 
 
-def _tilted_back(seen: _Seen, to: Tilt) -> tuple[Lane, Lane, None, None, Hazards]:
+def _tilted_back(seen: _Seen, to: Tilt) -> tuple[Lane, Lane, Lane, None, Hazards]:
     active = _active(seen)
     to = Tilt(*(jnp.where(active, v, 0.0) for v in to))
     nodes = island(_shares, seen)[1]
     first, spread = island(_moments, nodes.share)
     weight = island(_node_weights, nodes, (first, spread), seen.var, to)
-    by_relapse, by_relapse_u, by_dropout, by_dropout_u = island(_slopes, nodes, weight)
+    (by_relapse, by_relapse_u), (by_dropout, by_dropout_u), to_at_risk = island(_slopes, seen, nodes, weight)
     hazard, sd = seen.hazard, jnp.sqrt(seen.var)
     to_mean = -hazard.eta_f * by_relapse - hazard.eta_d * by_dropout
     through_sd = (-hazard.eta_f * by_relapse_u - hazard.eta_d * by_dropout_u) / (2 * sd)
@@ -146,7 +144,7 @@ def _tilted_back(seen: _Seen, to: Tilt) -> tuple[Lane, Lane, None, None, Hazards
         jnp.where(present, by_dropout / jnp.where(present, hazard.dropout, 1.0), 0.0),
         -(seen.mean * by_dropout + sd * by_dropout_u),
     )
-    return to_mean, to_var, None, None, to_hazard
+    return to_mean, to_var, to_at_risk, None, to_hazard
 
 
 def _node_weights(nodes: _Nodes, moments: tuple[Lane, Lane], var: Lane, to: Tilt) -> Array:
@@ -157,11 +155,14 @@ def _node_weights(nodes: _Nodes, moments: tuple[Lane, Lane], var: Lane, to: Tilt
     return nodes.share * (to.log_z[None] + by_first[None] * away + by_spread[None] * (away * away - spread[None]))
 
 
-def _slopes(nodes: _Nodes, weight: Array) -> tuple[Lane, Lane, Lane, Lane]:
-    """Sums over the nodes of the weights times the slopes in either log hazard, and the same times u."""
-    relapse, dropout = ([weight[k] * v[k] for k in range(len(_UNIT))] for v in (nodes.relapse, nodes.dropout))
-    by_u = [[u * v for u, v in zip(_UNIT, each, strict=True)] for each in (relapse, dropout)]
-    return total(relapse), total(by_u[0]), total(dropout), total(by_u[1])
+def _slopes(seen: _Seen, nodes: _Nodes, weight: Array) -> tuple[tuple[Lane, Lane], tuple[Lane, Lane], Lane]:
+    """Sums over the nodes of the weights times A, and times A u; the same of B; and of the slope in `at_risk`."""
+    sums, rate = [], []
+    for event, hazard in ((seen.relapse, nodes.relapse), (seen.dropout, nodes.dropout)):
+        slope = [weight[k] * (event - seen.at_risk * hazard[k]) for k in range(len(_UNIT))]
+        sums.append((total(slope), total([u * v for u, v in zip(_UNIT, slope, strict=True)])))
+        rate.append(total([weight[k] * hazard[k] for k in range(len(_UNIT))]))
+    return sums[0], sums[1], -rate[0] - rate[1]
 
 
 tilt.defvjp(_tilted, _tilted_back)
