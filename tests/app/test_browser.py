@@ -59,7 +59,7 @@ def running(out: Path):
         settings = Settings(port)
         gate = build(out, record, settings)
         bench = gate.app.state.desk.bench
-        warm_up = bench.start()
+        bench.start()
         server = uvicorn.Server(uvicorn.Config(gate, log_level="error", access_log=False, lifespan="off"))
         serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         serving.start()
@@ -71,7 +71,7 @@ def running(out: Path):
         yield Served(f"http://127.0.0.1:{port}", settings.token, gate, record)
         server.should_exit = True
         serving.join(30)
-        warm_up.join(WARM_S)  # what compiles while the interpreter ends brings it down
+        bench.finish()
 
 
 @pytest.fixture(scope="module")

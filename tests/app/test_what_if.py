@@ -99,6 +99,15 @@ def test_a_plan_says_its_last_dose_and_a_curve_keeps_its_look(bench, one):
     assert "#d55e00" not in look.get("stop", [])
 
 
+def test_an_open_form_compiles_what_the_row_will_need_once(bench, monkeypatch):
+    done = []
+    monkeypatch.setattr(bench, "_be_ready_for_entries", lambda: done.append(1))
+    for _ in range(3):
+        bench.expect_entry()
+    bench.finish()
+    assert done == [1]
+
+
 def test_two_plans_have_the_controls_of_one():
     fields = set(Asked.model_fields)
     assert set(AskedTwice.model_fields) == {f"{name}_{which}" for name in fields for which in "ab"}

@@ -47,6 +47,7 @@ def form(
     chosen = _row(rows, table, row)
     cells = {} if chosen is None else _cells(chosen)
     desk.audit(user, "view", participant_id, page="enter")
+    desk.bench.expect_entry()
     if withdraw and chosen is not None:
         return _form(
             request, person, rows, {"table": table, "cells": {}, "correcting": None, "leaving": _entered(chosen)}

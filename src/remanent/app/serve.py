@@ -61,7 +61,10 @@ def serve(
             lifespan="off",
             h11_max_incomplete_event_size=32_768,
         )
-        uvicorn.Server(config).run(sockets=[listening])
+        try:
+            uvicorn.Server(config).run(sockets=[listening])
+        finally:
+            bench.finish()
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,7 +1,7 @@
 """The model kept warm behind the pages: what a run fitted and drew, programs compiled in the background, patients made ready when they are asked about."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,16 +41,30 @@ class Workbench:
     _base: Base | None = None
     _lanes: dict[str, Lane] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    _behind: dict[str, threading.Thread] = field(default_factory=dict)
 
-    def start(self) -> threading.Thread:
+    def start(self) -> None:
         """Warm up in the background."""
         self.state = State(warming=True, words="starting")
-        thread = threading.Thread(target=self.warm_up, name="warm-up", daemon=True)
-        thread.start()
-        return thread
+        self._in_background("warm-up", self.warm_up)
+
+    def expect_entry(self) -> None:
+        """Somebody is filling in a form: compile in the background, once, what the row will need. Nobody's what-if waits for it before."""
+        if self._base is not None and not self.state.warming:
+            self._in_background("expect-entry", self._be_ready_for_entries)
+
+    def finish(self) -> None:
+        """Wait for what runs in the background: a program that is being compiled while the interpreter ends brings it down."""
+        for thread in list(self._behind.values()):
+            thread.join()
+
+    def _in_background(self, name: str, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        if self._behind.setdefault(name, thread) is thread:
+            thread.start()
 
     def warm_up(self) -> None:
-        """Read, compare, compile on one patient, take in what was entered since the last run; then compile what an entered row will need."""
+        """Read, compare, compile on one patient, take in what was entered since the last run."""
         try:
             self._get_ready()
         except RemanentError as error:
@@ -59,7 +73,6 @@ class Workbench:
             self.state = State(failed=f"a fault of this program ({type(error).__name__}); please report it")
         else:
             self.state = State()
-            self._be_ready_for_entries()
 
     def _get_ready(self) -> None:
         self._base = load_base(self.record, self.out, self.thresholds, self._say)
