@@ -1,4 +1,4 @@
-"""NUTS, bridge sampling and the leave-one-out score where the answer is known, and the whole chain of them on a cohort (`slow`)."""
+"""NUTS and bridge sampling where the answer is known, and the whole chain of them on a cohort (`slow`)."""
 
 import jax
 import jax.numpy as jnp
@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 from figures import laplace_against_sampling
 from scipy.special import gammaln
-from scipy.stats import norm
 
 from remanent.dynamics import sample
 from remanent.dynamics.bridge import bridge
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.infer import Fit, Sampling
-from remanent.dynamics.leave_out import LeftOut, difference, score
 from remanent.dynamics.mixing import bulk_ess, rhat
 from remanent.dynamics.priors import MECHANISMS
 
@@ -67,44 +65,6 @@ def test_without_overlap_bridge_sampling_says_so():
     wrong = np.random.default_rng(0).normal(30.0, 0.01, (4, 200, 4))
     found = bridge(wrong, lambda x: -0.5 * (x**2).sum(1), np.random.default_rng(0))
     assert found.error > 0.01
-
-
-def test_leave_one_out_score_of_a_normal_mean():
-    """y_i ~ N(theta, 1), theta ~ N(0, 1): the predictive law of a left-out value is known. From draws of the posterior and from a wrong approximation to it."""
-    rng = np.random.default_rng(0)
-    y = rng.normal(0.5, 1.0, 30)
-    precision = 1 + y.size
-    mean = y.sum() / precision
-    others = (y.sum() - y) / y.size
-    exact = norm.logpdf(y, others, np.sqrt(1 + 1 / y.size))
-    for centre, sd in ((mean, 1 / np.sqrt(precision)), (mean + 0.05, 1.2 / np.sqrt(precision))):
-        theta = rng.normal(centre, sd, 20_000)
-        log_lik = norm.logpdf(y[None], theta[:, None], 1.0)
-        base = log_lik.sum(1) + norm.logpdf(theta) - norm.logpdf(theta, centre, sd)
-        elpd, k = score(log_lik, base)
-        np.testing.assert_allclose(elpd, exact, atol=0.02)
-        assert k.max() < 0.7
-
-
-def test_a_patient_who_moves_the_fit_too_far_is_marked():
-    """One value fifteen standard deviations out."""
-    rng = np.random.default_rng(0)
-    y = np.append(rng.normal(0, 1, 20), 15.0)
-    theta = rng.normal(y.mean(), 1 / np.sqrt(y.size), 1000)
-    elpd, k = score(norm.logpdf(y[None], theta[:, None], 1.0), np.zeros(1000))
-    found = LeftOut("dual", elpd, k, -np.inf, 0.67)
-    assert k.argmax() == 20
-    assert found.doubtful == 1
-    assert "1 of 21 patients" in found.message
-
-
-def test_differences_are_judged_patient_by_patient():
-    rng = np.random.default_rng(0)
-    easy = rng.normal(-20, 10, 50)
-    one, other = (LeftOut("dual", e, np.zeros(50), -np.inf, 0.7) for e in (easy, easy - 0.1))
-    gap, se = difference(one, other)
-    assert gap == pytest.approx(5.0)
-    assert se < 1e-6 < one.se
 
 
 GOOD = Sampling(rhat=1.003, bulk_ess=1500.0, divergences=0, evidence_error=0.04, laplace_log_evidence=-10.0)

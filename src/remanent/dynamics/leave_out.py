@@ -1,26 +1,36 @@
 """How well would each mechanism have predicted a patient it had not seen? The leave-one-patient-out predictive score, without refitting.
 
-    elpd_i = log p(y_i | y_others) = log E[ p(y_i | theta) ] over p(theta | y_others), by importance weights 1 / p(y_i | theta) on draws of p(theta | y)
+    elpd_i = log p(y_i | y_others) = log Z - log Z_(-i),   Z the evidence of all patients, Z_(-i) that of all but i
 
-Everything of patient i is left out at once: ratings, scans, relapse. The weights are Pareto-smoothed (Vehtari 2017, DOI 10.1007/s11222-016-9696-4; 2024, arXiv
-1507.02646); the shape k of their tail says where that is not to be trusted. Draws of a Laplace approximation q are also weighted by p(theta | y) / q(theta)
-(Magnusson 2019, arXiv 1902.06504). The score counts what a mechanism predicts, not how its prior fits: of all comparisons it depends least on priors.
+Everything of patient i is left out at once: ratings, scans, relapse. Where the posterior is a Laplace approximation both evidences are too, and the mode
+without i is one Newton step away: with l_i, g_i and H_i the patient's log likelihood, its gradient and minus its Hessian at the mode, H that of the whole
+posterior and A = H - H_i that without i,
+
+    elpd_i = l_i - g_i' A^-1 g_i / 2 - log(|H| / |A|) / 2
+
+exact where everything is quadratic. The step's length, sqrt(g_i' A^-1 g_i) in sd of the posterior without i, says where that is not to be trusted. Where
+chains were run, the score is the mean of p(y_i | theta) under importance weights 1 / p(y_i | theta), Pareto-smoothed (Vehtari 2017, DOI
+10.1007/s11222-016-9696-4; 2024, arXiv 1507.02646); there the shape k of their tail says so. The score counts what a mechanism predicts, not how its prior
+fits: of all comparisons it depends least on priors.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
-from remanent.dynamics.infer import Fit, Posterior
+from remanent.dynamics.compare import settings
+from remanent.dynamics.infer import Fit, Posterior, by_lane
 from remanent.dynamics.pareto import highest_k, smoothed
-from remanent.dynamics.pointwise import Thetas, log_prior, pointwise
-from remanent.dynamics.priors import Layout, Mechanism
+from remanent.dynamics.pointwise import pointwise
+from remanent.dynamics.priors import MECHANISMS, Layout, Mechanism
 from remanent.dynamics.steps import Grid
+
+_STEP = 1e-5
 
 
 @dataclass(frozen=True)
@@ -29,19 +39,21 @@ class LeftOut:
 
     Attributes
     ----------
-    elpd, pareto_k
-        Expected log predictive density of each patient given the others (nats) and the shape of its weights, [lane].
-    draws_k
-        Shape of the weights from the approximation to the posterior; minus infinity for draws of the posterior itself.
-    most_k
-        Largest shape that is to be trusted with these draws.
+    elpd
+        Expected log predictive density of each patient given the others (nats), [lane].
+    doubt
+        How far the fit leans on each patient: the mode's step without them (sd) or the shape k of their weights, [lane].
+    most
+        Largest doubt that is to be trusted.
+    by_weights
+        Whether `doubt` is the shape of importance weights.
     """
 
     mechanism: Mechanism
     elpd: Float[np.ndarray, " lane"]
-    pareto_k: Float[np.ndarray, " lane"]
-    draws_k: float
-    most_k: float
+    doubt: Float[np.ndarray, " lane"]
+    most: float
+    by_weights: bool
 
     @property
     def total(self) -> float:
@@ -56,15 +68,16 @@ class LeftOut:
     @property
     def doubtful(self) -> int:
         """Number of patients whose score is not to be trusted."""
-        return int((self.pareto_k > self.most_k).sum())
+        return int((self.doubt > self.most).sum())
 
     @property
     def message(self) -> str:
         """Whether the score is to be trusted, in words."""
         if self.doubtful:
+            what = "Pareto k" if self.by_weights else "step without them, in sd,"
             return (
                 f"not to be relied on for {self.doubtful} of {self.elpd.size} patients, whom the fit leans on too much "
-                f"(Pareto k up to {self.pareto_k.max():.2f}; trusted up to {self.most_k:.2f})"
+                f"({what} up to {self.doubt.max():.2f}; trusted up to {self.most:.2f})"
             )
         return "reliable"
 
@@ -78,39 +91,62 @@ def _se(each: Float[np.ndarray, " lane"]) -> float:
     return float(np.sqrt(each.size) * each.std(ddof=1)) if each.size > 1 else np.nan
 
 
-def leave_out(posterior: Posterior, grid: Grid, lanes: int, draws: int, seed: int) -> tuple[LeftOut, ...]:
-    """Score of every mechanism on the first `lanes` lanes of `grid`, from `draws` draws of each fit, two mechanisms at a time."""
+def leave_out(posterior: Posterior, grid: Grid, lanes: int) -> tuple[LeftOut, ...]:
+    """Score of every mechanism on the first `lanes` lanes of `grid`, two mechanisms at a time."""
     data = Grid(*map(jnp.asarray, grid))
     with ThreadPoolExecutor(max_workers=2) as pool:
-        scores = pool.map(lambda fit: _of_fit(posterior.layout, fit, data, lanes, (draws, seed)), posterior.fits)
-        return tuple(scores)
+        return tuple(pool.map(partial(_of_fit, posterior.layout, data, lanes), posterior.fits))
 
 
-def _of_fit(layout: Layout, fit: Fit, grid: Grid, lanes: int, run: tuple[int, int]) -> LeftOut:
-    thetas = fit.draw(np.random.default_rng(run[1]), run[0])
-    log_lik = pointwise(layout, fit.mechanism, thetas, grid)
-    possible = np.isfinite(log_lik).all(1)
-    log_lik, thetas = log_lik[possible], thetas[possible]
-    base, draws_k = np.zeros(len(thetas)), -np.inf
+def _of_fit(layout: Layout, grid: Grid, lanes: int, fit: Fit) -> LeftOut:
     if fit.draws is None:
-        base = log_lik.sum(1) + log_prior(thetas) - _log_gaussian(fit, thetas)
-        draws_k = smoothed(base)[1]
-    elpd, k = score(log_lik[:, :lanes], base)
-    return LeftOut(fit.mechanism, elpd, k, draws_k, highest_k(len(thetas)))
+        elpd, step = newton_score(*_at_mode(layout, grid, lanes, fit))
+        return LeftOut(fit.mechanism, elpd, step, settings()["leave_out"]["step"]["value"], by_weights=False)
+    log_lik = pointwise(layout, fit.mechanism, fit.draws, grid)
+    log_lik = log_lik[np.isfinite(log_lik).all(1)]
+    elpd, k = score(log_lik[:, :lanes])
+    return LeftOut(fit.mechanism, elpd, k, highest_k(len(log_lik)), by_weights=True)
 
 
-def score(
-    log_lik: Float[np.ndarray, "draw lane"], base: Float[np.ndarray, " draw"]
+PerPatient = tuple[Float[np.ndarray, " lane"], Float[np.ndarray, "lane param"], Float[np.ndarray, "lane param param"]]
+
+
+def _at_mode(layout: Layout, grid: Grid, lanes: int, fit: Fit) -> PerPatient:
+    """Log likelihood of each patient, its gradient and minus its Hessian (one-sided differences of the gradient) at the mode."""
+    program, switches = by_lane(layout), jnp.asarray(layout.acting(MECHANISMS.index(fit.mechanism)))
+
+    def scores(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value, gradient = program(jnp.asarray(theta), switches, grid)
+        return np.asarray(value)[:lanes], np.asarray(gradient).T[:lanes]
+
+    log_lik, here = scores(fit.mode)
+    rows = [(here - scores(fit.mode + e)[1]) / _STEP for e in _STEP * np.eye(fit.mode.size)]
+    curvature = np.stack(rows, axis=1)
+    return log_lik, here, (curvature + np.swapaxes(curvature, 1, 2)) / 2
+
+
+def newton_score(
+    log_lik: Float[np.ndarray, " lane"],
+    gradient: Float[np.ndarray, "lane param"],
+    curvature: Float[np.ndarray, "lane param param"],
 ) -> tuple[Float[np.ndarray, " lane"], Float[np.ndarray, " lane"]]:
-    """Score and Pareto shape of each lane; `base`: log weight that makes the draws ones of the posterior."""
+    """Score of each patient and length of the mode's step without them (sd), in standard normal prior coordinates.
+
+    The length is infinite where the posterior without a patient is not curved downwards in every direction; that score then takes the curvature with them.
+    """
+    whole = np.eye(gradient.shape[1]) + curvature.sum(0)
+    without = whole[None] - curvature
+    lost = np.linalg.eigvalsh(without)[:, 0] <= 0
+    without[lost] = whole
+    square = (gradient * np.linalg.solve(without, gradient[..., None])[..., 0]).sum(1)
+    wider = np.linalg.slogdet(whole)[1] - np.linalg.slogdet(without)[1]
+    return log_lik - square / 2 - wider / 2, np.where(lost, np.inf, np.sqrt(np.maximum(square, 0.0)))
+
+
+def score(log_lik: Float[np.ndarray, "draw lane"]) -> tuple[Float[np.ndarray, " lane"], Float[np.ndarray, " lane"]]:
+    """Score and Pareto shape of each lane, from draws of the posterior."""
     elpd, k = np.zeros(log_lik.shape[1]), np.zeros(log_lik.shape[1])
     for lane, mine in enumerate(log_lik.T):
-        weight, k[lane] = smoothed(base - mine)
+        weight, k[lane] = smoothed(-mine)
         elpd[lane] = logsumexp(weight + mine)
     return elpd, k
-
-
-def _log_gaussian(fit: Fit, thetas: Thetas) -> Float[np.ndarray, " draw"]:
-    root = np.linalg.cholesky(fit.cov)
-    z = solve_triangular(root, (thetas - fit.mode).T, lower=True)
-    return -0.5 * (z**2).sum(0) - np.log(np.diag(root)).sum() - 0.5 * fit.mode.size * np.log(2 * np.pi)

@@ -43,7 +43,6 @@ from remanent.study.panel import Panel
 DRAWS = 240
 PRIOR_DRAWS = 480
 STATE_DRAWS = 25
-LEAVE_OUT_DRAWS = 600
 FARTHEST_SD = 10.0
 
 Population = tuple[Design, Posterior]
@@ -223,7 +222,7 @@ def analyse(
         advice=tuple(decide(s, table) for s in situation),
         gone=np.array([standing.gone(who) for who in people], bool),
         lacks=lacks,
-        left_out=() if told else leave_out(posterior, timeline.grid, len(timeline.lanes), LEAVE_OUT_DRAWS, seed),
+        left_out=() if told else leave_out(posterior, timeline.grid, len(timeline.lanes)),
         added=() if told else contributions(after, timeline, outcome.dose["continue"], seed),
         seed=seed,
         forms=forms,
