@@ -1,7 +1,7 @@
 """Is the mechanism engine right, and how fast is it? Prints the figures of docs/validation/engine.md.
 
-usage: python tools/validate_engine.py [SECTION ...] [--cohorts N]     all sections by default: hazard evidence sampling joint mechanisms bump trace
-       calibration speed. N: simulated cohorts of each kind (default 20; calibration: 25 times as many). `speed` also draws docs/validation/speed.svg.
+usage: python tools/validate_engine.py [SECTION ...] [--cohorts N]     all sections by default: hazard evidence sampling left_out joint mechanisms bump
+       trace calibration speed. N: simulated cohorts of each kind (default 20; calibration: 25 times as many). `speed` also draws docs/validation/speed.svg.
 """
 
 import argparse
@@ -44,6 +44,12 @@ def evidence(_: int) -> Rows:
 def sampling(_: int) -> Rows:
     """Laplace moments and evidence against NUTS and bridge sampling."""
     yield "40 patients, 4 x (500 + 500)", figures.laplace_against_sampling(patients=40, plan=Plan(4, 500, 500))
+
+
+def left_out(_: int) -> Rows:
+    """Scores of patients left out, one Newton step away, against refits without them."""
+    for patients in (12, 16, 20, 40):
+        yield f"{patients} patients", figures.scores_against_refits(patients)
 
 
 def joint(_: int) -> Rows:
@@ -98,7 +104,7 @@ def _draw_speed(milliseconds: dict[int, float]) -> None:
 
 
 SECTIONS: dict[str, Callable[[int], Rows]] = {
-    f.__name__: f for f in (hazard, evidence, sampling, joint, mechanisms, bump, trace, calibration, speed)
+    f.__name__: f for f in (hazard, evidence, sampling, left_out, joint, mechanisms, bump, trace, calibration, speed)
 }
 
 

@@ -106,6 +106,7 @@ def test_an_open_form_compiles_what_the_row_will_need_once(bench, monkeypatch):
         bench.expect_entry()
     bench.finish()
     assert done == [1]
+    assert not bench.busy
 
 
 def test_two_plans_have_the_controls_of_one():

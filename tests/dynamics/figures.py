@@ -21,7 +21,8 @@ from remanent.dynamics.compile import compiled
 from remanent.dynamics.design import Design
 from remanent.dynamics.filter import last_state, log_likelihood, replicate
 from remanent.dynamics.indicators import Indicators
-from remanent.dynamics.infer import fit
+from remanent.dynamics.infer import Posterior, fit, fit_one
+from remanent.dynamics.leave_out import LeftOut, leave_out
 from remanent.dynamics.model import Params
 from remanent.dynamics.pointwise import log_joint
 from remanent.dynamics.priors import layout
@@ -136,6 +137,38 @@ def laplace_against_sampling(patients: int, plan: sample.Plan) -> Figures:
             f"{one.mechanism}: least sd ratio": float(ratio.min()),
             f"{one.mechanism}: largest sd ratio": float(ratio.max()),
         }
+    return out
+
+
+def refit_score(posterior: Posterior, grid: Grid, mechanism: int, lane: int) -> float:
+    """Log evidence of all patients less that of all but one, by fitting again without that one (nats)."""
+    others = np.arange(grid.dt.shape[1]) != lane
+    seen = {k: getattr(grid, k) * others for k in ("observed", "at_risk", "relapse", "dropout")}
+    mine = posterior.fits[mechanism]
+    again = fit_one(posterior.layout, Grid(*map(jnp.asarray, grid._replace(**seen))), mechanism, mine.mode)
+    assert again.converged
+    return mine.log_evidence - again.log_evidence
+
+
+def best_score(posterior: Posterior, grid: Grid, lanes: int) -> tuple[int, LeftOut]:
+    """The mechanism with the most evidence, and its score of patients left out."""
+    best = int(np.argmax([one.log_evidence for one in posterior.fits]))
+    return best, leave_out(posterior, grid, lanes)[best]
+
+
+def scores_against_refits(patients: int, seed: int = 0) -> Figures:
+    """Score of every patient left out against refitting, of those to be trusted and of the others (nats)."""
+    cohort = simulate_cohort(np.random.default_rng([seed, patients]), patients)
+    grid = cohort.timeline.grid
+    posterior = fit(cohort.layout, grid)
+    best, found = best_score(posterior, grid, patients)
+    gap = found.elpd - np.array([refit_score(posterior, grid, best, lane) for lane in range(patients)])
+    out: Figures = {}
+    for name, mine in (("trusted", found.doubt <= found.most), ("not trusted", found.doubt > found.most)):
+        out[f"patients {name}"] = float(mine.sum())
+        if mine.any():
+            out[f"mean gap, {name}"], out[f"mean |gap|, {name}"] = gap[mine].mean(), abs(gap[mine]).mean()
+            out[f"largest |gap|, {name}"] = abs(gap[mine]).max()
     return out
 
 

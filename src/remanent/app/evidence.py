@@ -15,6 +15,7 @@ from typing import Any
 
 from remanent._yaml import read_yaml
 from remanent.dynamics.priors import meaning, meanings
+from remanent.plan.decide import LIMITS
 from remanent.report.words import feature_label, listing, minus, number
 from remanent.study.schema import ANALYTES, INSTRUMENTS
 
@@ -157,21 +158,9 @@ def _as_it_stands(path: tuple[str, ...], node: Mapping[str, Any]) -> Read:
     return (name, value, rest) if value else (name, rest, "")
 
 
-_LIMITS: Mapping[str, tuple[str, str]] = {
-    "horizon_days": ("how far ahead the advice looks", "days"),
-    "least_hold": ("least probability of no relapse without drugs, for a taper", ""),
-    "most_extra_relapse": ("most that a taper may add to the probability of relapse", ""),
-    "act_relapse": ("probability of relapse within 91 days from which to act", ""),
-    "crp_mg_l": ("CRP above which to treat first", "mg/L"),
-    "sleep_h": ("sleep below which to treat first", "h a night"),
-    "recent_days": ("oldest rating that says something about today", "days"),
-    "least_ratings": ("fewest ratings after day 0 that show a course", "ratings"),
-}
-
-
 def _threshold(path: tuple[str, ...], node: Mapping[str, Any]) -> Read:
     name, value, rest = _as_it_stands(path[1:] if path[:1] == ("default",) else path, node)
-    said, unit = _LIMITS.get(path[-1], (name, ""))
+    said, unit = LIMITS.get(path[-1], (name, ""))
     return said, f"{value} {unit}".strip(), rest
 
 

@@ -64,6 +64,8 @@ def serve(
         try:
             uvicorn.Server(config).run(sockets=[listening])
         finally:
+            if bench.busy:
+                say("Ending as soon as the programs that are being compiled are done.")
             bench.finish()
 
 

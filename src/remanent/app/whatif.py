@@ -53,6 +53,11 @@ class Workbench:
         if self._base is not None and not self.state.warming:
             self._in_background("expect-entry", self._be_ready_for_entries)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something runs in the background."""
+        return any(thread.is_alive() for thread in self._behind.values())
+
     def finish(self) -> None:
         """Wait for what runs in the background: a program that is being compiled while the interpreter ends brings it down."""
         for thread in list(self._behind.values()):

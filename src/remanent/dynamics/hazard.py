@@ -46,14 +46,9 @@ def tilted_moments(
     mean: Lane, var: Lane, weight: Lane, events: tuple[Lane, Lane], hazard: Hazards
 ) -> tuple[Lane, Lane, Lane]:
     """Log normaliser, mean and variance of N(f; mean, var) exp(-weight (h_r + h_d)) h_r^relapse h_d^dropout; Gauss-Hermite, 9 nodes."""
-    f = mean[None] + jnp.sqrt(2 * var)[None] * _HERMITE_X[:, None]
-    relapse, dropout = hazard.at(f)
-    log_w = events[0][None] * relapse + events[1][None] * dropout - weight[None] * hazard.total(f)
-    log_w = log_w + _LOG_WEIGHT[:, None]
-    log_z = jax.nn.logsumexp(log_w, axis=0)
-    w = jnp.exp(log_w - log_z[None])
-    new_mean = (w * f).sum(0)
-    return log_z, new_mean, (w * (f - new_mean[None]) ** 2).sum(0)
+    log_z, nodes = island(_shares, _Seen(mean, var, weight, *events, hazard))
+    first, spread = island(_moments, nodes.share)
+    return log_z, mean + jnp.sqrt(var) * first, var * spread
 
 
 class Tilt(NamedTuple):
@@ -111,13 +106,13 @@ def _shares(seen: _Seen) -> tuple[Lane, _Nodes]:
     hazard = seen.hazard
     f = seen.mean[None] + jnp.sqrt(seen.var)[None] * _UNIT[:, None]
     log_relapse, log_dropout = hazard.at(f)
-    nodes = _Nodes(log_relapse, jnp.exp(log_relapse), (hazard.dropout > 0)[None] * jnp.exp(log_dropout))
+    relapse, dropout = jnp.exp(log_relapse), (hazard.dropout > 0)[None] * jnp.exp(log_dropout)
     log_w = seen.relapse[None] * log_relapse + seen.dropout[None] * log_dropout
-    log_w = log_w - seen.at_risk[None] * (nodes.relapse + nodes.dropout) + _LOG_WEIGHT[:, None]
+    log_w = log_w - seen.at_risk[None] * (relapse + dropout) + _LOG_WEIGHT[:, None]
     top = reduce(jnp.maximum, [log_w[k] for k in range(len(_UNIT))])
     w = island(jnp.exp, log_w - top[None])
     z = total([w[k] for k in range(len(_UNIT))])
-    return top + jnp.log(z), nodes._replace(share=w / z[None])
+    return top + jnp.log(z), _Nodes(w / z[None], relapse, dropout)
 
 
 def _moments(share: Array) -> tuple[Lane, Lane]:
@@ -170,7 +165,7 @@ tilt.defvjp(_tilted, _tilted_back)
 
 def relapse_share(mean: Lane, var: Lane, weight: Lane, hazard: Hazards) -> Lane:
     """Probability of a relapse during `weight` days, dropout competing: E[h_r / (h_r + h_d) (1 - exp(-weight (h_r + h_d)))] over N(mean, var)."""
-    f = mean[None] + jnp.sqrt(2 * var)[None] * _HERMITE_X[:, None]
-    total = hazard.total(f)
-    share = -jnp.expm1(-weight[None] * total) * jnp.exp(hazard.at(f)[0]) / total
-    return ((_HERMITE_W / np.sqrt(np.pi))[:, None] * share).sum(0)
+    f = mean[None] + jnp.sqrt(var)[None] * _UNIT[:, None]
+    both = hazard.total(f)
+    share = -jnp.expm1(-weight[None] * both) * jnp.exp(hazard.at(f)[0]) / both
+    return (np.exp(_LOG_WEIGHT)[:, None] * share).sum(0)

@@ -113,7 +113,7 @@ def fit(layout: Layout, grid: Grid) -> Posterior:
     data = Grid(*(jnp.asarray(v) for v in grid))
     jax.block_until_ready(by_lane(layout)(jnp.zeros(layout.size), jnp.asarray(layout.acting(0)), data))
     with ThreadPoolExecutor(max_workers=2) as pool:
-        fits = pool.map(lambda m: _fit_one(layout, data, m, np.zeros(layout.size)), range(len(MECHANISMS)))
+        fits = pool.map(lambda m: fit_one(layout, data, m, np.zeros(layout.size)), range(len(MECHANISMS)))
         return Posterior(layout, tuple(fits))
 
 
@@ -159,7 +159,9 @@ def _negative_log_joint(
     return -(float(per_lane.sum()) + log_prior), theta - scores.sum(1), per_lane
 
 
-def _fit_one(layout: Layout, grid: Grid, mechanism: int, start: np.ndarray) -> Fit:
+def fit_one(layout: Layout, grid: Grid, mechanism: int, start: np.ndarray) -> Fit:
+    """Fit one mechanism, from `start` on."""
+
     def value_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope, _ = _negative_log_joint(layout, theta, mechanism, grid)
         return (value, slope) if np.isfinite(value) and np.isfinite(slope).all() else (1e12, np.zeros_like(theta))
@@ -231,6 +233,11 @@ def _line_search(
 
 def hessian_of(value_and_gradient: Objective, theta: np.ndarray) -> np.ndarray:
     """Symmetrised one-sided differences of an exact gradient, step 1e-5 in prior sd (error of the order of 1e-5)."""
-    here = value_and_gradient(theta)[1]
-    hessian = np.stack([(value_and_gradient(theta + e)[1] - here) / _STEP for e in _STEP * np.eye(theta.size)])
-    return (hessian + hessian.T) / 2
+    return slopes(lambda at: value_and_gradient(at)[1], theta)
+
+
+def slopes(gradient: Callable[[np.ndarray], np.ndarray], theta: np.ndarray) -> Float[np.ndarray, "param param *lane"]:
+    """The same of several gradients at once, [param, ...]."""
+    here = gradient(theta)
+    rows = np.stack([(gradient(theta + e) - here) / _STEP for e in _STEP * np.eye(theta.size)])
+    return (rows + np.swapaxes(rows, 0, 1)) / 2

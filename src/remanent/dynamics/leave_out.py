@@ -24,13 +24,11 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 
 from remanent.dynamics.compare import settings
-from remanent.dynamics.infer import Fit, Posterior, by_lane
+from remanent.dynamics.infer import Fit, Posterior, by_lane, slopes
 from remanent.dynamics.pareto import highest_k, smoothed
 from remanent.dynamics.pointwise import pointwise
 from remanent.dynamics.priors import MECHANISMS, Layout, Mechanism
 from remanent.dynamics.steps import Grid
-
-_STEP = 1e-5
 
 
 @dataclass(frozen=True)
@@ -73,13 +71,14 @@ class LeftOut:
     @property
     def message(self) -> str:
         """Whether the score is to be trusted, in words."""
-        if self.doubtful:
-            what = "Pareto k" if self.by_weights else "step without them, in sd,"
-            return (
-                f"not to be relied on for {self.doubtful} of {self.elpd.size} patients, whom the fit leans on too much "
-                f"({what} up to {self.doubt.max():.2f}; trusted up to {self.most:.2f})"
-            )
-        return "reliable"
+        if not self.doubtful:
+            return "reliable"
+        what = "Pareto k" if self.by_weights else "step of the mode without them (sd)"
+        worst = f"{what} up to {self.doubt.max():.2f}" if np.isfinite(self.doubt).all() else f"no {what} to be found"
+        return (
+            f"not to be relied on for {self.doubtful} of {self.elpd.size} patients, whom the fit leans on too much "
+            f"({worst}; trusted up to {self.most:.2f})"
+        )
 
 
 def difference(one: LeftOut, other: LeftOut) -> tuple[float, float]:
@@ -115,14 +114,10 @@ def _at_mode(layout: Layout, grid: Grid, lanes: int, fit: Fit) -> PerPatient:
     """Log likelihood of each patient, its gradient and minus its Hessian (one-sided differences of the gradient) at the mode."""
     program, switches = by_lane(layout), jnp.asarray(layout.acting(MECHANISMS.index(fit.mechanism)))
 
-    def scores(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        value, gradient = program(jnp.asarray(theta), switches, grid)
-        return np.asarray(value)[:lanes], np.asarray(gradient).T[:lanes]
+    def gradient(theta: np.ndarray) -> Float[np.ndarray, "param lane"]:
+        return np.asarray(program(jnp.asarray(theta), switches, grid)[1])[:, :lanes]
 
-    log_lik, here = scores(fit.mode)
-    rows = [(here - scores(fit.mode + e)[1]) / _STEP for e in _STEP * np.eye(fit.mode.size)]
-    curvature = np.stack(rows, axis=1)
-    return log_lik, here, (curvature + np.swapaxes(curvature, 1, 2)) / 2
+    return fit.patient_log_lik[:lanes], gradient(fit.mode).T, -np.moveaxis(slopes(gradient, fit.mode), -1, 0)
 
 
 def newton_score(
@@ -132,15 +127,21 @@ def newton_score(
 ) -> tuple[Float[np.ndarray, " lane"], Float[np.ndarray, " lane"]]:
     """Score of each patient and length of the mode's step without them (sd), in standard normal prior coordinates.
 
-    The length is infinite where the posterior without a patient is not curved downwards in every direction; that score then takes the curvature with them.
+    Where the posterior without a patient is not curved downwards in every direction the length is infinite, and the score takes the curvature with them.
+    At no maximum of the posterior (a fit that did not converge) every length is infinite, and the score is the log likelihood.
     """
+    known = np.isfinite(gradient).all(1) & np.isfinite(curvature).all((1, 2))
+    curvature = np.where(known[:, None, None], curvature, 0.0)
     whole = np.eye(gradient.shape[1]) + curvature.sum(0)
+    if np.linalg.eigvalsh(whole)[0] <= 0:
+        return log_lik, np.full(log_lik.shape, np.inf)
     without = whole[None] - curvature
-    lost = np.linalg.eigvalsh(without)[:, 0] <= 0
+    lost = ~known | (np.linalg.eigvalsh(without)[:, 0] <= 0)
     without[lost] = whole
-    square = (gradient * np.linalg.solve(without, gradient[..., None])[..., 0]).sum(1)
+    pulled = np.where(known[:, None], gradient, 0.0)
+    square = (pulled * np.linalg.solve(without, pulled[..., None])[..., 0]).sum(1)
     wider = np.linalg.slogdet(whole)[1] - np.linalg.slogdet(without)[1]
-    return log_lik - square / 2 - wider / 2, np.where(lost, np.inf, np.sqrt(np.maximum(square, 0.0)))
+    return log_lik - square / 2 - wider / 2, np.where(lost, np.inf, np.sqrt(square))
 
 
 def score(log_lik: Float[np.ndarray, "draw lane"]) -> tuple[Float[np.ndarray, " lane"], Float[np.ndarray, " lane"]]:

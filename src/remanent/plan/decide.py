@@ -21,6 +21,17 @@ from typing import Any, Literal
 import yaml
 
 AdviceCode = Literal["taper", "hold", "treat_first", "act", "not_enough_data"]
+# What each threshold is, in words, and its unit.
+LIMITS: Mapping[str, tuple[str, str]] = {
+    "horizon_days": ("how far ahead the advice looks", "days"),
+    "least_hold": ("least probability of no relapse without drugs, for a taper", ""),
+    "most_extra_relapse": ("most that a taper may add to the probability of relapse", ""),
+    "act_relapse": ("probability of relapse within 91 days from which to act", ""),
+    "crp_mg_l": ("CRP above which to treat first", "mg/L"),
+    "sleep_h": ("sleep below which to treat first", "h a night"),
+    "recent_days": ("oldest rating that says something about today", "days"),
+    "least_ratings": ("fewest ratings after day 0 that show a course", "ratings"),
+}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from remanent.dynamics.compare import settings
 from remanent.dynamics.indicators import pattern
 from remanent.dynamics.priors import meanings
 from remanent.dynamics.priors import table as prior_table
-from remanent.plan.decide import Thresholds, shipped_thresholds
+from remanent.plan.decide import LIMITS, Thresholds, shipped_thresholds
 from remanent.report.methods import MethodsView, Sourced, references
 from remanent.stages.analyse import DRAWS, Results
 from remanent.stages.timelines import Context
@@ -72,7 +72,8 @@ def threshold_rows(groups: Mapping[str, Mapping[str, Any] | None]) -> Iterator[S
             yield Sourced(f"{group}: no advice", "-", "", "assumed", "No treatment episode.")
             continue
         for name, entry in entries.items():
-            yield Sourced(f"{group}: {name}", f"{entry['value']:g}", "", entry["status"], entry.get("source", ""))
+            said, unit = LIMITS.get(name, (name.replace("_", " "), ""))
+            yield Sourced(f"{group}: {said}", f"{entry['value']:g}", unit, entry["status"], entry.get("source", ""))
 
 
 def measure_rows(results: Results | None) -> Iterator[Sourced]:

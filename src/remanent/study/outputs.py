@@ -6,6 +6,7 @@ an apostrophe before it, tabs and line ends become blanks.
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from os.path import relpath
@@ -173,7 +174,7 @@ def _cells(spec: schema.TableSpec, column: schema.Column, values: Any) -> list[s
 
 
 def _missing(value: Any) -> bool:
-    return value is None or value == "" or value != value  # noqa: PLR0124 - NaN is not itself
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
 def _number(value: float) -> str:

@@ -5,6 +5,7 @@ deleted, only closed.
 """
 
 import hashlib
+import math
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -225,7 +226,7 @@ class Record:
         """Current problems of all stages."""
         table = self.table("problems")
         rows = zip(*(table[name].tolist() for name in ("file", "row", "column", "problem", "action")), strict=True)
-        return tuple(Problem(f, None if r != r else int(r), c or "", p, a) for f, r, c, p, a in rows)  # noqa: PLR0124
+        return tuple(Problem(f, None if math.isnan(r) else int(r), c or "", p, a) for f, r, c, p, a in rows)
 
     def put_draws(self, name: str, values: Mapping[str, np.ndarray]) -> Path:
         """Write arrays with a common first axis, e.g. [draw, ...], to ``draws/`` and refer to the file by its hash."""

@@ -1,5 +1,6 @@
 """QSIRecon's ``*_bundles-B_scalarstats.tsv``: means of diffusion scalars within bundles, one row a bundle and scalar."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -58,6 +59,6 @@ def _means(root: Path, file: str) -> Mapping[str, Mapping[str, float]]:
         value = number(file, mean, row, wanted[2])
         if bundle in found.get(scalar, {}):
             raise RefusedError(file, f"The {scalar} of {bundle} stands twice; which is meant is not known.", row=row)
-        if value == value:  # noqa: PLR0124 - NaN is not itself
+        if not math.isnan(value):
             found.setdefault(scalar, {})[bundle] = value
     return found

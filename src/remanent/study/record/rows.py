@@ -119,7 +119,7 @@ def _text(values: np.ndarray) -> list[Value]:
 def _number(values: np.ndarray) -> list[Value]:
     # SQLite keeps no sign of zero; adding zero drops it here too, so that the hash fits what is stored.
     cells = (np.asarray(values, dtype=np.float64) + 0.0).tolist()
-    return [None if cell != cell else cell for cell in cells]  # noqa: PLR0124 - NaN is not itself
+    return [None if math.isnan(cell) else cell for cell in cells]
 
 
 def _whole(values: np.ndarray) -> list[Value]:
