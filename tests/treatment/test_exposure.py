@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad, solve_ivp
 
@@ -117,7 +117,11 @@ def test_against_integrated_differential_equation(segments):
 
 @settings(max_examples=25, deadline=None)
 @given(courses(), st.lists(st.floats(-60, 250), min_size=2, max_size=6))
+@example(
+    [("agomelatine", 50.0, -INF, INF), ("agomelatine", 43.75, -INF, INF), ("agomelatine", 0.0, 2e-308, INF)], [0.0, 1.0]
+)
 def test_interval_means_against_adaptive_quadrature(course, edges):
+    """Pieces shorter than the rounding of a day, which QUADPACK refuses, hold nothing that the comparison could see."""
     history = doses(*course)
     edges = np.sort(np.array(edges))
     mean = mean_exposure(history, edges)
@@ -130,6 +134,7 @@ def test_interval_means_against_adaptive_quadrature(course, edges):
         area = sum(
             quad(lambda t: total(history, [t])[0], lo, hi, epsabs=1e-9, limit=200)[0]
             for lo, hi in zip([a, *inside], [*inside, b], strict=True)
+            if hi - lo > 1e-15
         )
         assert mean[:, j].sum() == pytest.approx(area / (b - a), abs=1e-6)
 
