@@ -1,6 +1,6 @@
 """Published trials as data, and their replay: counts against the published figures, arms against what must hold of them."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +8,14 @@ import pytest
 from scipy.stats import binom, multivariate_normal
 
 from remanent.trial import calibrate, emulator
+from remanent.trial.hazard import between_trials
 from remanent.trial.replay import STEP_DAYS, ArmCourse, Population, expected, node_places, node_weights, replay
 from remanent.trial.trials import document, trials, visit_days, wilson
 
 DOCS = Path(__file__).parents[2] / "docs"
 USUAL = {
     "k_f": 0.07, "r": 0.011, "c": 0.005, "a": 0.01, "p": 0.2, "sd_p": 0.3, "mu_gs": 0.45, "sd_gs": 0.2, "sd_gf": 0.3, "sig_f": 0.05,
-    "sig_s": 0.015, "mu": 0.95, "sd_mu": 0.15, "l_f": -0.8, "sigma": 0.12, "trial_sd": 0.05, "later_ect": 1.0,
+    "sig_s": 0.015, "mu": 0.95, "sd_mu": 0.15, "l_f": -0.8, "sigma": 0.12, "trial_sd": 0.05, "drug_sd": 0.2, "later_ect": 1.0,
 }  # fmt: skip
 
 
@@ -111,7 +112,8 @@ def test_nobody_let_in_is_as_far_off_as_can_be() -> None:
 
 def test_likelihood_of_counts_against_the_binomial() -> None:
     rng = np.random.default_rng(0)
-    share = rng.uniform(0.1, 0.9, (3, *calibrate._arm_shape()))
+    arms = sum(len(trial.arms) for trial in calibrate.fitted_trials())
+    share = rng.uniform(0.1, 0.9, (3, arms, len(node_weights())))
     expected_total = np.zeros(3)
     first = 0
     for trial in calibrate.fitted_trials():
@@ -137,17 +139,73 @@ def test_the_emulator_learns_shares_from_noisy_ones() -> None:
     assert np.abs(emulator.share(layers, fresh) - truth(fresh)).mean() < 0.03
 
 
-def test_a_trials_own_effect_moves_the_gain_of_structure() -> None:
-    theta = np.random.default_rng(2).standard_normal((3, len(calibrate.NAMES)))
-    at = calibrate.at_nodes(theta)
+def test_a_trials_own_effects_are_a_shift_of_the_gain_and_a_factor_of_the_drugs() -> None:
+    """What the emulator is given at a place is the population that the simulator has there, its own effects switched off."""
+    rng = np.random.default_rng(2)
+    theta, places = rng.standard_normal((3, len(calibrate.NAMES))), rng.standard_normal((3, 4, 2))
     q = calibrate.population(theta, 3)
-    kept = [n for n in calibrate.NAMES if n != "trial_sd"]
-    gs = calibrate.coordinates()["mu_gs"]
-    moved = gs.value(at[:, :, kept.index("mu_gs")])
-    np.testing.assert_allclose(moved, (q.mu_gs + q.trial_sd * node_places())[:, 0], rtol=1e-12)
-    others = [k for k, n in enumerate(kept) if n != "mu_gs"]
-    plain = np.delete(theta, calibrate.NAMES.index("trial_sd"), axis=1)
-    np.testing.assert_array_equal(at[:, :, others], np.repeat(plain[:, None, others], at.shape[1], axis=1))
+    kept = [n for n in calibrate.NAMES if n not in calibrate.BETWEEN]
+    full = np.zeros((3, 4, len(calibrate.NAMES)))
+    full[:, :, [calibrate.NAMES.index(n) for n in kept]] = calibrate.at_places(theta, places)
+    moved = calibrate.population(full.reshape(12, -1), 3)
+    strength = np.exp(q.drug_sd[..., 0] * places[..., 1])
+    wanted = {
+        "mu_gs": q.mu_gs[..., 0] + q.trial_sd[..., 0] * places[..., 0],
+        "p": strength * q.p[..., 0],
+        "sd_p": strength * q.sd_p[..., 0],
+        "a": strength * q.a[..., 0],
+    }
+    for one in fields(Population):
+        if one.name not in calibrate.BETWEEN:
+            value = wanted.get(one.name, np.repeat(getattr(q, one.name)[..., 0], 4, axis=1))
+            np.testing.assert_allclose(getattr(moved, one.name).reshape(3, 4), value, rtol=1e-10, err_msg=one.name)
+
+
+@pytest.mark.parametrize("drugs", ["passive", "active"])
+def test_the_simulator_moves_a_trial_as_the_emulators_inputs_say(drugs: str) -> None:
+    """At a place of the trial's own effects, the same patients as in a population that has these effects everywhere."""
+    trial = next(t for t in trials() if t.name == "sackeim2001")
+    off = {"a": 0.0} if drugs == "passive" else {"p": 0.0, "sd_p": 0.0}
+    own = population(trial_sd=0.1, drug_sd=0.5, **off)
+    factor = np.exp(0.5 * -1.2)
+    names = ("p", "sd_p", "a")
+    there = replace(own, mu_gs=own.mu_gs + 0.08, **{n: factor * getattr(own, n) for n in names})
+    shares = [
+        expected(replay(trial, q, np.random.default_rng(4), 300, np.array([place])), trial)
+        for q, place in ((own, (0.8, -1.2)), (there, (0.0, 0.0)))
+    ]
+    np.testing.assert_allclose(*shares, atol=1e-9)
+
+
+def test_a_trials_drug_effect_leaves_placebo_alone() -> None:
+    trial = next(t for t in trials() if t.name == "sackeim2001")
+    q, places = population(drug_sd=1.0), np.array([[0.0, -1.0], [0.0, 1.0]])
+    weak, strong = expected(replay(trial, q, np.random.default_rng(3), 600, places), trial)[0].T
+    assert weak[0] == pytest.approx(strong[0], abs=0.06)
+    assert (strong[1:] < weak[1:] - 0.15).all()
+
+
+def test_nodes_integrate_over_both_effects() -> None:
+    """Mean and variance 1 of each, no correlation, and E exp(z / 2) = exp(1 / 8)."""
+    z, w = node_places(), node_weights()
+    assert w.sum() == pytest.approx(1)
+    np.testing.assert_allclose((z.T * w) @ z, np.eye(2), atol=1e-12)
+    np.testing.assert_allclose(w @ np.exp(z / 2), np.exp(1 / 8), rtol=1e-3)
+
+
+def test_a_new_patients_place_widens_the_shipped_prior() -> None:
+    """One sd of each effect in theta against the natural scale: mu_gs by trial_sd, p by drug_sd times p, sd_p and a by the factor."""
+    theta = np.random.default_rng(6).standard_normal(len(calibrate.NAMES))
+    gain, strength = between_trials(theta)
+    here = calibrate.population(theta[None], 3)
+    there = calibrate.population((theta + gain)[None], 3)
+    assert (there.mu_gs - here.mu_gs).item() == pytest.approx(here.trial_sd.item())
+    assert (gain != 0).sum() == 1
+    there = calibrate.population((theta + strength)[None], 3)
+    assert (there.p / here.p).item() == pytest.approx(1 + here.drug_sd.item())
+    assert (there.sd_p / here.sd_p).item() == pytest.approx(np.exp(here.drug_sd.item()))
+    assert (there.a / here.a).item() == pytest.approx(np.exp(here.drug_sd.item()))
+    assert (strength != 0).sum() == 3
 
 
 def test_weights_turn_an_emulated_posterior_into_the_simulated_one() -> None:

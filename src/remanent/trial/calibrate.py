@@ -5,10 +5,11 @@ trial is that of its published counts,
 
     p(counts | theta) = sum_k w_k prod_arm Binomial(relapsed_arm; n_arm, pi_arm,k(theta))
 
-with pi simulated (replay.py) at each node k of the trial's own effect. A simulated share is noisy, but the share itself is smooth in theta. So
+with pi simulated (replay.py) at each node k of the trial's own effects. A simulated share is noisy, but the share itself is smooth in theta. So
 
 1. an emulator (emulator.py) learns pi from many cheap simulations, at draws from the prior first and then, round by round, from the prior times the emulated
-   likelihood to a power that grows to 1. A node's effect is a shift of mu_gs, so each simulation teaches the emulator NODES shares per arm;
+   likelihood to a power that grows to 1. A trial's own effects are a shift of mu_gs and a factor of p, sd_p and a, so each simulation teaches the emulator
+   the shares of every arm at several places, drawn at random;
 2. many Metropolis chains sample the prior times the emulated likelihood;
 3. draws of these are simulated once more with many patients and the same random numbers, and weighted by exp(simulated - emulated log likelihood). The
    posterior is that of the simulator; the emulator only proposed. Effective sample size and the remaining difference are kept and printed.
@@ -29,14 +30,16 @@ from scipy.stats import multivariate_normal
 from remanent.dynamics.priors import MECHANISMS, SWITCHES, table
 from remanent.trial.emulator import Layers, trained, untrained
 from remanent.trial.emulator import share as emulated_share
-from remanent.trial.replay import FASTEST, NODES, Population, expected, node_places, node_weights, replay
+from remanent.trial.replay import FASTEST, Places, Population, expected, node_places, node_weights, replay
 from remanent.trial.trials import SCALE, Trial, document, trials
 
 DYNAMIC = ("k_f", "r", "c_ratio", "a_ratio", "p", "sd_p", "mu_gs", "sd_gs", "sd_gf", "sig_f", "sig_s")
 RATED = ("mu", "sd_mu", "l_f", "sigma")
-OWN = ("trial_sd", "later_ect")
+BETWEEN = ("trial_sd", "drug_sd")  # between trials, in the order of `Places`
+OWN = (*BETWEEN, "later_ect")
 NAMES = (*DYNAMIC, *(f"{name}[{SCALE}]" for name in RATED), *OWN)
-LANES, MANY_LANES = 40, 300  # patients per node and arm while the emulator learns, and at the end
+LANES, MANY_LANES = 40, 200  # patients per place and arm while the emulator learns, and at the end
+PLACES = 5  # of a trial's own effects in each simulation that the emulator learns from
 AT_ONCE = 16
 FORGET, LEAST_WEIGHT = 0.6, 0.05  # what a simulation counts a round later; the least it counts
 FIRST_STEPS, LATER_STEPS = 1500, 1000  # of the emulator's training
@@ -46,7 +49,9 @@ EVIDENCE_DRAWS = 8000
 
 Theta = Float[np.ndarray, " param"]
 Draws = Float[np.ndarray, "draw param"]
-Job = tuple[np.ndarray, int, int, int]  # theta [draw, param], mechanism, seed, patients per node and arm
+Job = tuple[
+    np.ndarray, Places, int, int, int
+]  # theta [draw, param], places, mechanism, seed, patients per place and arm
 Emulator = Callable[[Draws], np.ndarray]
 Mapper = Callable[[Callable[[Job], np.ndarray], Sequence[Job]], Iterable[np.ndarray]]
 
@@ -130,10 +135,10 @@ def population(theta: Draws, mechanism: int) -> Population:
 
 def shares(job: Job) -> Float[np.ndarray, "draw arm node"]:
     """Simulated share relapsed of every arm of the fitted trials."""
-    theta, mechanism, seed, lanes = job
+    theta, places, mechanism, seed, lanes = job
     q = population(theta, mechanism)
     parts = [
-        expected(replay(trial, q, np.random.default_rng([seed, number]), lanes), trial)
+        expected(replay(trial, q, np.random.default_rng([seed, number]), lanes, places), trial)
         for number, trial in enumerate(fitted_trials())
     ]
     return np.concatenate(parts, axis=1)
@@ -145,7 +150,7 @@ def fitted_trials() -> tuple[Trial, ...]:
 
 
 def log_likelihood(share: Float[np.ndarray, "draw arm node"]) -> Float[np.ndarray, " draw"]:
-    """Log likelihood of the published counts given the arms' shares, each trial's own effect integrated out."""
+    """Log likelihood of the published counts given the arms' shares at the nodes, each trial's own effects integrated out."""
     total, first = np.zeros(len(share)), 0
     for trial in fitted_trials():
         counts = np.array([[arm.relapsed, arm.n] for arm in trial.arms])[:, :, None]
@@ -161,22 +166,26 @@ def log_likelihood(share: Float[np.ndarray, "draw arm node"]) -> Float[np.ndarra
 def fit(mechanism: int, rounds: Sequence[int], final: int, seed: int, mapper: Mapper = map) -> Surface:
     """Posterior under one mechanism; `rounds`: simulations of each round, the first at draws from the prior; `final`: those with many patients."""
     size, rng = len(NAMES), np.random.default_rng([seed, mechanism])
-    theta, share, age = np.empty((0, size)), np.empty((0, *_arm_shape())), np.empty(0)
-    layers = untrained(rng, size - 1, _arm_shape()[0])
+    inputs, arms = size - len(BETWEEN), sum(len(trial.arms) for trial in fitted_trials())
+    x, y, age = np.empty((0, inputs)), np.empty((0, arms)), np.empty(0)
+    layers = untrained(rng, inputs, arms)
     chains = rng.standard_normal((CHAINS, size))
     powers = np.append(np.linspace(0.25, 1.0, max(len(rounds) - 2, 1)) ** 2, [1.0, 1.0])
     for number, (count, power) in enumerate(zip(rounds, powers[-len(rounds) :], strict=True)):
         fresh = rng.standard_normal((count, size)) if number == 0 else chains[rng.integers(0, len(chains), count)]
-        jobs = _jobs(fresh, (mechanism, LANES), seed + 1_000_003 * number, 1)
-        theta, share = np.concatenate([theta, fresh]), np.concatenate([share, *mapper(shares, jobs)])
-        age = np.append(age + 1, np.zeros(count))
-        weight = np.repeat(np.maximum(FORGET**age, LEAST_WEIGHT), NODES)
-        x, y = at_nodes(theta).reshape(-1, size - 1), share.swapaxes(1, 2).reshape(-1, share.shape[1])
+        places = rng.standard_normal((count, PLACES, len(BETWEEN)))
+        jobs = _jobs(fresh, places, (mechanism, LANES), seed + 1_000_003 * number, 1)
+        share = np.concatenate(list(mapper(shares, jobs)))
+        x = np.concatenate([x, at_places(fresh, places).reshape(-1, inputs)])
+        y = np.concatenate([y, share.swapaxes(1, 2).reshape(-1, arms)])
+        age = np.append(age + 1, np.zeros(count * PLACES))
+        weight = np.maximum(FORGET**age, LEAST_WEIGHT)
         layers = trained(layers, x, y, weight, (LATER_STEPS if number else FIRST_STEPS, seed + number))
         chains = metropolis(rng, emulator_of(layers), chains, power)
     emulator = emulator_of(layers)
     proposed = chains[rng.choice(len(chains), final, replace=final > len(chains))]
-    simulated = np.concatenate(list(mapper(shares, _jobs(proposed, (mechanism, MANY_LANES), seed, 0))))
+    nodes = np.broadcast_to(node_places(), (final, *node_places().shape))
+    simulated = np.concatenate(list(mapper(shares, _jobs(proposed, nodes, (mechanism, MANY_LANES), seed, 0))))
     difference = log_likelihood(simulated) - log_likelihood(emulator(proposed))
     weight, gain = weighted(difference)
     effective = float(1 / (weight**2).sum())
@@ -188,7 +197,7 @@ def fit(mechanism: int, rounds: Sequence[int], final: int, seed: int, mapper: Ma
         proposed[rng.choice(final, KEPT, p=weight)],
         _evidence(rng, emulator, (chains.mean(axis=0), emulated)) + gain,
         float(weight @ np.abs(difference)),
-        len(theta) + final,
+        sum(rounds) + final,
         effective,
     )
 
@@ -199,28 +208,30 @@ def weighted(difference: Float[np.ndarray, " draw"]) -> tuple[Float[np.ndarray, 
     return np.exp(difference - total), float(total - np.log(len(difference)))
 
 
-def _jobs(theta: Draws, what: tuple[int, int], seed: int, stride: int) -> list[Job]:
+def _jobs(theta: Draws, places: Places, what: tuple[int, int], seed: int, stride: int) -> list[Job]:
     """The draws in parts; `what`: mechanism and patients; with a stride of 0 all parts have the same random numbers."""
-    parts = np.array_split(theta, max(1, len(theta) // AT_ONCE))
-    return [(part, what[0], seed + stride * k, what[1]) for k, part in enumerate(parts)]
+    count = max(1, len(theta) // AT_ONCE)
+    parts = zip(np.array_split(theta, count), np.array_split(places, count), strict=True)
+    return [(part, where, what[0], seed + stride * k, what[1]) for k, (part, where) in enumerate(parts)]
 
 
-def _arm_shape() -> tuple[int, int]:
-    return sum(len(trial.arms) for trial in fitted_trials()), NODES
-
-
-def at_nodes(theta: Draws) -> Float[np.ndarray, "draw node input"]:
-    """What a share depends on at each node of the trial's own effect: theta without trial_sd, mu_gs moved by the node."""
-    gs, own = NAMES.index("mu_gs"), NAMES.index("trial_sd")
-    spread = coordinates()["trial_sd"].value(theta[:, own])[:, None] / coordinates()["mu_gs"].spread
-    out = np.repeat(theta[:, None], NODES, axis=1)
-    out[:, :, gs] += spread * node_places()
-    return np.delete(out, own, axis=2)
+def at_places(theta: Draws, places: Places) -> Float[np.ndarray, "draw node input"]:
+    """What a share depends on at places of the trial's own effects: theta without their spreads, mu_gs moved, and p, sd_p and a multiplied."""
+    known = coordinates()
+    at = {name: NAMES.index(name) for name in (*BETWEEN, "mu_gs", "p", "sd_p", "a_ratio")}
+    gain, strength = (known[name].value(theta[:, at[name], None]) * places[..., k] for k, name in enumerate(BETWEEN))
+    out = np.repeat(theta[:, None], places.shape[-2], axis=1)
+    out[:, :, at["mu_gs"]] += gain / known["mu_gs"].spread
+    passive = known["p"].value(out[:, :, at["p"]]) * np.exp(strength)
+    out[:, :, at["p"]] = (passive - known["p"].centre) / known["p"].spread
+    for name in ("sd_p", "a_ratio"):
+        out[:, :, at[name]] += strength / known[name].spread
+    return np.delete(out, [at[name] for name in BETWEEN], axis=2)
 
 
 def emulator_of(layers: Layers) -> Emulator:
-    """The network as a function of theta, [draw, arm, node]."""
-    return lambda theta: emulated_share(layers, at_nodes(theta)).swapaxes(1, 2)
+    """The network as a function of theta, at the nodes, [draw, arm, node]."""
+    return lambda theta: emulated_share(layers, at_places(theta, node_places())).swapaxes(1, 2)
 
 
 def metropolis(rng: np.random.Generator, emulator: Emulator, start: Draws, power: float = 1.0) -> Draws:

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from remanent.dynamics.priors import MECHANISMS, table
-from remanent.trial.calibrate import NAMES, OWN, Surface, coordinate, coordinates, population
-from remanent.trial.replay import NODES, node_weights, replay_states
+from remanent.trial.calibrate import BETWEEN, NAMES, OWN, Surface, coordinate, coordinates, population
+from remanent.trial.replay import node_weights, replay_states
 from remanent.trial.trials import trials
 
 HAZARD = ("h0", "eta_f")
@@ -26,7 +26,8 @@ Pairs = Float[np.ndarray, "draw 2"]
 def with_hazard(surface: Surface, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of theta of the shipped coordinates, h0 and eta_f last.
 
-    A new patient comes from a place of his own: the spread between trials is added to that of mu_gs.
+    A new patient comes from a place of his own: the spread between trials is added, of the gain of structure to mu_gs, of the drugs' effect to p, sd_p and a
+    together (to first order in drug_sd).
     """
     mechanism = MECHANISMS.index(surface.mechanism)
     theta = surface.resample(np.random.default_rng([seed, mechanism, 7]), DRAWS)
@@ -43,10 +44,21 @@ def with_hazard(surface: Surface, seed: int) -> tuple[np.ndarray, np.ndarray]:
     B = slope[1:]
     across = (surface.cov @ B)[shipped]
     inner = surface.cov[np.ix_(shipped, shipped)].copy()
-    at = [NAMES[k] for k in shipped].index("mu_gs")
-    own = float(coordinates()["trial_sd"].value(surface.mean[NAMES.index("trial_sd")]))
-    inner[at, at] += (own / coordinates()["mu_gs"].spread) ** 2
+    for own in between_trials(surface.mean):
+        inner += np.outer(own[shipped], own[shipped])
     return mean, np.block([[inner, across], [across.T, B.T @ surface.cov @ B + rest]])
+
+
+def between_trials(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """By how much one standard deviation of each of a trial's own effects moves theta, [param] each: the gain of structure and the drugs' effect."""
+    known, gain, strength = coordinates(), np.zeros(len(NAMES)), np.zeros(len(NAMES))
+    trial_sd, drug_sd = (float(known[name].value(theta[NAMES.index(name)])) for name in BETWEEN)
+    gain[NAMES.index("mu_gs")] = trial_sd / known["mu_gs"].spread
+    p = NAMES.index("p")
+    strength[p] = drug_sd * float(known["p"].value(theta[p])) / known["p"].spread
+    for name in ("sd_p", "a_ratio"):
+        strength[NAMES.index(name)] = drug_sd / known[name].spread
+    return gain, strength
 
 
 def hazards(theta: np.ndarray, mechanism: int, seed: int) -> Pairs:
@@ -54,7 +66,7 @@ def hazards(theta: np.ndarray, mechanism: int, seed: int) -> Pairs:
     sackeim = next(t for t in trials() if t.name == "sackeim2001")
     quiet = replace(sackeim, arms=tuple(replace(arm, dropout_rate=0.0) for arm in sackeim.arms))
     followed = replay_states(quiet, population(theta, mechanism), np.random.default_rng([seed, 3]), LANES)
-    lane_weight = np.broadcast_to(node_weights()[:, None], (NODES, LANES))
+    lane_weight = np.repeat(node_weights()[:, None], LANES, axis=1)
     return np.array([_regress(followed, k, lane_weight) for k in range(len(theta))])
 
 

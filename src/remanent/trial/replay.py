@@ -4,8 +4,9 @@ Relapse here is what the trial's rule sees in the ratings, not a drawn event: a 
 arm's drugs, is rated on the 24-item Hamilton scale at the trial's visits, and relapses when the rule says so. No hazard enters; that the hazard falls with
 time is an outcome.
 
-Patients of different trials differ by more than chance: a trial's mean gain of structure is mu_gs + u, u ~ N(0, trial_sd²), common to its arms, integrated over
-five Gauss-Hermite nodes.
+Trials differ by more than chance, in two ways that the arms of a trial share. Its patients' mean gain of structure is mu_gs + trial_sd z1, and its drugs do
+exp(drug_sd z2) times what they do on average (passive and active alike), z1 and z2 standard normal: random effects of baseline and treatment, as in a
+meta-analysis. A likelihood integrates over both by Gauss-Hermite nodes; a new trial is predicted at places drawn at random.
 """
 
 from dataclasses import dataclass, fields
@@ -23,7 +24,7 @@ from remanent.trial.world import rated
 
 STEP_DAYS = 3.5
 FASTEST = 0.3  # 1/day: faster rates are simulated at this one, which visits a week apart cannot tell from them
-NODES = 5
+NODES = (5, 3)  # Gauss-Hermite nodes of a trial's gain of structure and of its drugs' effect
 CANDIDATES = (
     4  # people through ECT per patient that an arm needs: enough for a remission rate of a quarter without repeats
 )
@@ -31,6 +32,7 @@ RANDOMISED_DAY = 7.0  # a week without drugs after the course, as in Sackeim 200
 
 PerDraw = Float[np.ndarray, "draw 1 1"]
 Lanes = Float[np.ndarray, "draw node lane"]
+Places = Float[np.ndarray, "*draw node 2"]  # standard normal places of a trial's own two effects
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,13 @@ class Population:
     l_f: PerDraw
     sigma: PerDraw
     trial_sd: PerDraw
+    drug_sd: PerDraw
     later_ect: PerDraw
 
 
 @dataclass(frozen=True)
 class ArmCourse:
-    """What became of the simulated patients of one arm, by node of the trial's own effect.
+    """What became of the simulated patients of one arm, by node of the trial's own effects.
 
     Attributes
     ----------
@@ -90,12 +93,14 @@ class _Group:
     own_mean: Lanes
 
 
-def replay(trial: Trial, population: Population, rng: np.random.Generator, lanes: int) -> tuple[ArmCourse, ...]:
-    """Simulate every arm of a trial, `lanes` patients per node and arm.
+def replay(
+    trial: Trial, population: Population, rng: np.random.Generator, lanes: int, places: Places | None = None
+) -> tuple[ArmCourse, ...]:
+    """Simulate every arm of a trial, `lanes` patients per node and arm; the trial's own effects at `places`, or at the nodes.
 
     A trial that takes nobody in under these parameters gives arms in which everyone has relapsed: as far from the published counts as can be.
     """
-    followed, nobody = _everyone(trial, population, rng, lanes)
+    followed, nobody = _everyone(trial, population, rng, lanes, node_places() if places is None else places)
     return tuple(ArmCourse(np.where(nobody, 0.0, one.relapse_day), one.dropout_day) for one, _ in followed)
 
 
@@ -103,7 +108,7 @@ def replay_states(
     trial: Trial, population: Population, rng: np.random.Generator, lanes: int
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Of each arm: days of relapse [draw, node, lane], days of the visits, and function at them [visit, draw, node, lane]."""
-    followed, _ = _everyone(trial, population, rng, lanes)
+    followed, _ = _everyone(trial, population, rng, lanes, node_places())
     return [
         (course.relapse_day, np.array(visit_days(arm.weeks)), seen)
         for (course, seen), arm in zip(followed, trial.arms, strict=True)
@@ -111,10 +116,10 @@ def replay_states(
 
 
 def _everyone(
-    trial: Trial, population: Population, rng: np.random.Generator, lanes: int
+    trial: Trial, population: Population, rng: np.random.Generator, lanes: int, places: Places
 ) -> tuple[list[tuple[ArmCourse, np.ndarray]], np.ndarray]:
     """Every arm followed, and where nobody was let in."""
-    pool, allowed = _candidates(trial, population, rng, lanes)
+    pool, allowed = _candidates(trial, population, rng, lanes, places)
     rows, nobody = _enrol(allowed, lanes)
 
     def taken(values: np.ndarray) -> np.ndarray:
@@ -127,12 +132,12 @@ def _everyone(
 
 
 def node_weights() -> np.ndarray:
-    """Weights of the nodes of a standard normal, [node]."""
+    """Weights of the nodes of a trial's own effects, [node]."""
     return _nodes()[1]
 
 
-def node_places() -> np.ndarray:
-    """Places of the nodes of a standard normal, [node]."""
+def node_places() -> Places:
+    """Places of these nodes, [node, 2]."""
     return _nodes()[0]
 
 
@@ -143,25 +148,29 @@ def expected(courses: tuple[ArmCourse, ...], trial: Trial) -> np.ndarray:
 
 @cache
 def _nodes() -> tuple[np.ndarray, np.ndarray]:
-    x, w = np.polynomial.hermite_e.hermegauss(NODES)
-    return x, w / w.sum()
+    (x, wx), (y, wy) = (np.polynomial.hermite_e.hermegauss(n) for n in NODES)
+    weights = np.outer(wx, wy).ravel()
+    return np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2), weights / weights.sum()
 
 
 def _score(population: Population, f: np.ndarray, own_mean: np.ndarray, z: np.ndarray) -> np.ndarray:
     return rated(own_mean + population.l_f * f + population.sigma * z)
 
 
-def _candidates(trial: Trial, q: Population, rng: np.random.Generator, lanes: int) -> tuple[_Group, np.ndarray]:
+def _candidates(
+    trial: Trial, q: Population, rng: np.random.Generator, lanes: int, places: Places
+) -> tuple[_Group, np.ndarray]:
     """People through ECT and a week without drugs, more than are needed, and whether the trial takes them."""
-    shape = (len(q.k_f), NODES, CANDIDATES * lanes)
-    shift = q.trial_sd * _nodes()[0][:, None]
+    shape = (len(q.k_f), places.shape[-2], CANDIDATES * lanes)
+    shift = q.trial_sd * places[..., 0, None]
+    strength = np.exp(q.drug_sd * places[..., 1, None])
     z = rng.standard_normal((6, *shape))
     person = Person(
-        p=q.p + q.sd_p * z[0],
+        p=strength * (q.p + q.sd_p * z[0]),
         g_f=1.0 + q.sd_gf * z[1],
         g_s=q.mu_gs + shift + q.sd_gs * z[2],
         c=np.broadcast_to(q.c, shape),
-        a=np.broadcast_to(q.a, shape),
+        a=np.broadcast_to(strength * q.a, shape),
     )
     own_mean = q.mu + q.sd_mu * z[3]
     f, s = start_sd() * z[4], start_sd() * z[5]

@@ -7,11 +7,12 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import beta, binom
 
-from remanent.trial.calibrate import Surface, population
-from remanent.trial.replay import NODES, expected, node_weights, replay
+from remanent.trial.calibrate import BETWEEN, Surface, population
+from remanent.trial.replay import expected, node_weights, replay
 from remanent.trial.trials import Arm, Trial, trials
 
 INTERVAL = (0.05, 0.95)
+PLACES = 4  # of a new trial's own effects per draw of the population
 
 
 @dataclass(frozen=True)
@@ -50,24 +51,20 @@ class ArmResult:
 
 
 def predictions(fits: Sequence[Surface], draws: int, lanes: int, seed: int) -> list[ArmResult]:
-    """Every arm of every trial, mechanisms weighted by their evidence."""
+    """Every arm of every trial as a new one: its own effects drawn at random, mechanisms weighted by their evidence."""
     share = _shares(fits)
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(draws, share)
     found: list[ArmResult] = []
     for number, trial in enumerate(trials()):
-        parts = [
-            expected(
-                replay(trial, population(one.resample(rng, n), m), np.random.default_rng([seed, number, m]), lanes),
-                trial,
-            )
-            for m, (one, n) in enumerate(zip(fits, counts, strict=True))
-            if n
-        ]
-        per_node = np.concatenate(parts)
-        node = rng.choice(NODES, len(per_node), p=node_weights())
-        drawn = per_node[np.arange(len(per_node)), :, node]
-        found += [_result(rng, trial, arm, drawn[:, k], per_node[:, k]) for k, arm in enumerate(trial.arms)]
+        parts = []
+        for m, (one, n) in enumerate(zip(fits, counts, strict=True)):
+            q, own = population(one.resample(rng, n), m), rng.standard_normal((n, PLACES, len(BETWEEN)))
+            if n:
+                courses = replay(trial, q, np.random.default_rng([seed, number, m]), lanes, own)
+                parts.append(expected(courses, trial).swapaxes(1, 2).reshape(-1, len(trial.arms)))
+        drawn = np.concatenate(parts)
+        found += [_result(rng, trial, arm, drawn[:, k]) for k, arm in enumerate(trial.arms)]
     return found
 
 
@@ -76,11 +73,11 @@ def _shares(fits: Sequence[Surface]) -> np.ndarray:
     return np.exp(evidence - logsumexp(evidence))
 
 
-def _result(rng: np.random.Generator, trial: Trial, arm: Arm, drawn: np.ndarray, per_node: np.ndarray) -> ArmResult:
+def _result(rng: np.random.Generator, trial: Trial, arm: Arm, drawn: np.ndarray) -> ArmResult:
     seen = rng.binomial(arm.n, drawn) / arm.n
     lower, upper = np.quantile(drawn, INTERVAL)
     count_lower, count_upper = np.quantile(seen, INTERVAL)
-    chance = binom.pmf(arm.relapsed, arm.n, per_node) @ node_weights()
+    chance = binom.pmf(arm.relapsed, arm.n, drawn)
     k, n = _pooled()
     flat = beta.rvs(k + 0.5, n - k + 0.5, size=4000, random_state=rng)
     pooled = binom.pmf(arm.relapsed, arm.n, flat).mean()
