@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "stages")]
+sys.path.insert(0, str(Path(__file__).parent))
 
 TRIAL = """
 patients: 60
@@ -32,17 +32,16 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_out(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """OUT of a small virtual study, run by the command; the browser's tests change it. REMANENT_APP_OUT: a copy of results that are there."""
-    from small import write_small
-
     from remanent.cli import main
 
     folder = tmp_path_factory.mktemp("served")
     if there := os.environ.get("REMANENT_APP_OUT"):
         return Path(shutil.copytree(there, folder / "out"))
-    study = write_small(folder / "study")
-    assert main(["run", str(study), str(folder / "out"), "--workers", "1"]) in {0, 3}
+    ran, _ = request.getfixturevalue("small_run")
+    assert ran.code in {0, 3}
+    shutil.copytree(ran.out, folder / "out")
     (folder / "trial.yaml").write_text(TRIAL)
     assert main(["trial", str(folder / "trial.yaml"), str(folder / "out" / "trial"), "--workers", "1"]) == 0
     return folder / "out"

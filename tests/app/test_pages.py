@@ -342,7 +342,7 @@ def test_every_page_is_valid_html(served):
 def test_the_small_chart_puts_probabilities_where_they_belong():
     days = np.array([0.0, 182.0, 364.0])
     curve = Curve("a <b>", days, np.array([0.0, 0.25, 0.5]), np.array([0.0, 0.2, 0.4]), np.array([0.0, 0.3, 0.5]))
-    drawn = relapse_chart([curve], "k", "title & more", "words")
+    drawn = relapse_chart([curve], 0.5, "k", "title & more", "words")
     numbers = re.search(r'<path d="M([^"]+)" fill="none" stroke="#0072b2"', drawn)[1].replace("L", " ").split()
     x0, y0, x1, y1, x2, y2 = map(float, numbers)
     assert (x0, x2) == (LEFT, WIDTH - RIGHT)

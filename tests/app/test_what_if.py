@@ -1,18 +1,23 @@
 """What-if over a real small study: the plans of `run --plans`, their numbers and their refusals."""
 
+import re
+
 import numpy as np
 import pytest
 import yaml
 from client import opened, serving
+from numpy.testing import assert_array_equal
 
 from remanent.app.asked import Asked, AskedTwice, as_line, both, doses_of, plan_of
 from remanent.app.shelf import Shelf
 from remanent.app.whatif import NoAnswerError, Workbench
+from remanent.plan.decide import shipped_thresholds
 from remanent.plan.parse import parse_plans
-from remanent.plan.plans import STANDARD, TAPER
+from remanent.plan.plans import STANDARD, TAPER, PlanSpec, Taper
 from remanent.plan.simulate import what_if
-from remanent.relapse.predict import EDGES_DAYS
+from remanent.relapse.predict import EDGES_DAYS, Estimate
 from remanent.stages.courses import people
+from remanent.stages.live import one_patient
 from remanent.study.store import Record
 
 
@@ -67,6 +72,16 @@ def test_a_plan_of_the_report_has_the_reports_numbers(bench):
     assert compared > 5
 
 
+def test_a_patient_computed_anew_without_a_new_row_tells_what_the_run_told(bench, one):
+    """The same draws, to rounding: a difference after an entry comes from the row that was entered."""
+    again = one_patient(bench._base, one.participant_id, anew=True).results.outcome
+    told = one.results.outcome
+    for plan in STANDARD:
+        assert again.relapse[plan.name].mean == pytest.approx(told.relapse[plan.name].mean, abs=1e-9)
+        assert again.relapse[plan.name].upper == pytest.approx(told.relapse[plan.name].upper, abs=1e-9)
+        assert_array_equal(again.informed[plan.name], told.informed[plan.name])
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -81,7 +96,7 @@ def test_a_plan_of_the_report_has_the_reports_numbers(bench):
 )
 def test_what_a_run_would_refuse_is_refused_in_the_same_words(bench, one, changes, said):
     with pytest.raises(NoAnswerError, match="This plan cannot be forecast") as refused:
-        bench.answer(one.participant_id, Asked(**changes))
+        bench.answers(one.participant_id, Asked(**changes))
     assert said in str(refused.value)
 
 
@@ -91,12 +106,27 @@ def test_a_plan_says_its_last_dose_and_a_curve_keeps_its_look(bench, one):
     who = one.participant_id
     look = {}
     for action in ("continue", "taper", "stop"):
-        answer = bench.answer(who, Asked(action=action))
+        (answer,) = bench.answers(who, Asked(action=action))
         if not answer.unsaid:
             look[action] = [stroke for stroke in ("#009e73", "#d55e00") if stroke in answer.chart]
             assert answer.table.columns[1:] == tuple(f"{n}\u00a0weeks" for n in (4, 13, 26, 52))
     assert "#009e73" not in look.get("continue", []), "the plan asked for is blue, 'continue' green beside another"
     assert "#d55e00" not in look.get("stop", [])
+
+
+def test_plans_beside_each_other_share_one_axis(one):
+    from remanent.app.answer import Lane, Rolled, answers_of
+
+    def at_most(most):
+        curve = np.linspace(0, most, len(EDGES_DAYS))[1:, None]
+        return Rolled(Estimate(curve, curve, curve), informed=True)
+
+    other = PlanSpec("other", (Taper(weeks=30.0),))
+    lane = Lane(one, {plan.steps: at_most(0.05) for plan in STANDARD} | {other.steps: at_most(0.7)})
+    first, second = (re.findall(r">(\d+) %<", a.chart) for a in answers_of(lane, [TAPER, other], shipped_thresholds()))
+    alone = re.findall(r">(\d+) %<", answers_of(lane, [TAPER], shipped_thresholds())[0].chart)
+    assert first == second
+    assert max(map(int, alone)) <= 10 < max(map(int, first))
 
 
 def test_an_open_form_compiles_what_the_row_will_need_once(bench, monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from remanent.app.asked import doses_of, in_circumstances, short_words
-from remanent.app.chart import Curve, relapse_chart
+from remanent.app.chart import Curve, relapse_chart, top_of
 from remanent.dynamics.compare import settings
 from remanent.dynamics.forecast import Outlook
 from remanent.dynamics.survive import Kept
@@ -145,37 +145,58 @@ def situation_of(
     )
 
 
-def answer_of(lane: Lane, plan: PlanSpec, table_of: Mapping[str, Thresholds | None], key: str = "plan") -> Answer:
-    """The answer as the page shows it; where data do not inform the forecast, in words and without a number. `key` is unique in the page.
+def answers_of(lane: Lane, plans: Sequence[PlanSpec], table_of: Mapping[str, Thresholds | None]) -> list[Answer]:
+    """The answers as the page shows them, their figures on one axis; where data do not inform a forecast, in words and without a number.
 
     Raises
     ------
     InputError
-        The plan cannot be carried out in this patient, or the study knows nothing of what it starts.
+        A plan cannot be carried out in this patient, or the study knows nothing of what it starts.
     """
+    shown = [_shown_plans(lane, plan) for plan in plans]
+    top = top_of([curve for one in shown if not one.unsaid for curve in one.curves])
+    return [_answer(lane, one, table_of, top, f"plan-{k}") for k, one in enumerate(shown)]
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """A plan and what it is compared with: under `asked`, `continue` and `stop`, and of these what may be shown, with its curve."""
+
+    plan: PlanSpec
+    rolled: Mapping[str, Rolled]
+    unsaid: str
+    told: Sequence[tuple[str, Rolled]]
+    curves: Sequence[Curve]
+
+
+def _shown_plans(lane: Lane, plan: PlanSpec) -> _Beside:
     under = {"asked": plan, **{name: in_circumstances(plan, name) for name in ("continue", "stop")}}
-    plans = {name: rolled_of(lane, one) for name, one in under.items()}
-    one, asked, label = lane.one, plans["asked"], short_words(plan)
-    advice = decide(situation_of(one, plan, plans, table_of), table_of)
-    named = [(label, asked, True), ("continue", plans["continue"], False), ("stop today", plans["stop"], False)]
+    rolled = {name: rolled_of(lane, one) for name, one in under.items()}
+    asked = rolled["asked"]
+    named = [(short_words(plan), asked), ("continue", rolled["continue"]), ("stop today", rolled["stop"])]
     shown = [
-        (name, rolled, k, band)  # k is the look of a curve: a plan keeps it in every figure
-        for k, (name, rolled, band) in enumerate(named)
-        if rolled.informed and (k == 0 or rolled is not asked)
+        (name, one, k)  # k is the look of a curve: a plan keeps it in every figure
+        for k, (name, one) in enumerate(named)
+        if one.informed and (k == 0 or one is not asked)
     ]
-    unsaid = _unsaid(one, asked)
-    curves = [_curve(name, rolled, k, band) for name, rolled, k, band in shown]
-    said = [f"{name} {words.percent_interval(_shown(rolled, HEADLINE_DAYS))}" for name, rolled, *_ in shown]
+    curves = [_curve(name, one, k, band=k == 0) for name, one, k in shown]
+    return _Beside(plan, rolled, _unsaid(lane.one, asked), [(name, one) for name, one, _ in shown], curves)
+
+
+def _answer(lane: Lane, shown: _Beside, table_of: Mapping[str, Thresholds | None], top: float, key: str) -> Answer:
+    one, plan = lane.one, shown.plan
+    said = [f"{name} {words.percent_interval(_shown(rolled, HEADLINE_DAYS))}" for name, rolled in shown.told]
     summary = f"Relapse within {words.span_label(HEADLINE_DAYS)}: {'; '.join(said)}"
     rows = [
-        (name, *(words.percent_interval(_shown(rolled, days)) for days in HORIZONS_DAYS)) for name, rolled, *_ in shown
+        (name, *(words.percent_interval(_shown(rolled, days)) for days in HORIZONS_DAYS)) for name, rolled in shown.told
     ]
     heads = ("Plan", *(f"{days / 7:.0f}{words.NB}weeks" for days in HORIZONS_DAYS))
+    title = f"Probability of relapse, {short_words(plan)}"
     return Answer(
-        advice=advice,
-        unsaid=unsaid,
+        advice=decide(situation_of(one, plan, shown.rolled, table_of), table_of),
+        unsaid=shown.unsaid,
         plan_words=f"{words.sentence(in_words(plan))} {doses_of(one, plan)}".strip(),
-        chart=Markup("") if unsaid else relapse_chart(curves, key, f"Probability of relapse, {label}", summary),
+        chart=Markup("") if shown.unsaid else relapse_chart(shown.curves, top, key, title, summary),
         caption=CAPTION,
         summary=words.sentence(summary),
         table=table("Probability of relapse within so many weeks, mean (90 % interval)", heads, rows),
@@ -193,7 +214,7 @@ def _unsaid(one: OnePatient, asked: Rolled) -> str:
     return ""
 
 
-def _curve(label: str, plan: Rolled, style: int, band: bool) -> Curve:
+def _curve(label: str, plan: Rolled, style: int, *, band: bool) -> Curve:
     mean, lower, upper = (
         np.concatenate([[0.0], getattr(plan.relapse, name)[:, 0]]) for name in ("mean", "lower", "upper")
     )

@@ -39,10 +39,14 @@ STYLES = (
 )
 
 
-def relapse_chart(curves: Sequence[Curve], key: str, title: str, summary: str) -> Markup:
-    """Probability of relapse over the days from today, as SVG; at most three curves."""
+def top_of(curves: Sequence[Curve]) -> float:
+    """Where the axis of a figure of these curves ends: a round probability."""
+    return nice_top(max((float(np.max(c.upper if c.band else c.mean)) for c in curves), default=0.5))
+
+
+def relapse_chart(curves: Sequence[Curve], top: float, key: str, title: str, summary: str) -> Markup:
+    """Probability of relapse, up to `top`, over the days from today, as SVG; at most three curves."""
     panel = Panel(LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM, wall=False, floor=False)
-    top = nice_top(max((float(np.max(c.upper if c.band else c.mean)) for c in curves), default=0.5))
     panel.x_limits, panel.y_limits, panel.x_label = (0, TICKS_DAYS[-1]), (0, top), "days from today"
     ticks = theme.nice_ticks(0, top, count=5)
     panel.through_y(ticks, theme.FAINT, width=0.7, level=0)

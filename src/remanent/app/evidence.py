@@ -151,10 +151,12 @@ Read = tuple[str, str, str]
 
 
 def _as_it_stands(path: tuple[str, ...], node: Mapping[str, Any]) -> Read:
-    parts = {k: v for k, v in node.items() if k not in _MARKS and not _is_nested(v) and v not in (None, [], "")}
+    parts = {
+        k: v for k, v in node.items() if k not in (*_MARKS, "words") and not _is_nested(v) and v not in (None, [], "")
+    }
     value = _text(parts.pop("value", ""))
     rest = "; ".join(f"{key.replace('_', ' ')} {_text(part)}" for key, part in parts.items())
-    name = " ".join(path).replace("_", " ").replace("half life", "half-life")
+    name = str(node.get("words") or " ".join(path).replace("_", " ").replace("half life", "half-life"))
     return (name, value, rest) if value else (name, rest, "")
 
 
@@ -172,14 +174,55 @@ def _prior(path: tuple[str, ...], node: Mapping[str, Any]) -> Read:
     return f"{meanings()[group][path[-1]]} ({path[-1]})", f"{number(middle, 3)} ({low} to {high})", ""
 
 
+# What the fields of reference.yaml are, in words; "" is said by the name already.
+_SIMULATED: Mapping[str, str] = {
+    "kind": "",
+    "mu": "mean",
+    "mean": "mean",
+    "median": "median",
+    "sd_mu": "spread between patients",
+    "sd_person": "spread between patients",
+    "sd_within": "spread within a patient",
+    "tau_days": "days in which a change fades",
+    "sd_assay": "error of the assay",
+    "l_f": "by function",
+    "l_s": "by structure",
+    "l_e": "by ECT's trace",
+    "l_w": "by withdrawal",
+    "sigma": "noise",
+    "full_dose": "on the usual full dose",
+    "sd_log": "spread of its logarithm",
+    "minimum": "from",
+    "maximum": "to",
+    "charge_mC": "charge (mC)",
+    "sd_charge_mC": "spread of the charge",
+    "seizure_s": "seizure (s)",
+    "sd_seizure_s": "spread of the seizure",
+}
+_SIMULATED_NAMES: Mapping[str, str] = {
+    "b": "function lost to inflammation, to poor sleep (b)",
+    "start_sd": "spread of function and structure on the first day (start_sd)",
+    "crp_mg_l": "CRP",
+    "tst_h": "total sleep time",
+    "lithium_level": "serum level of lithium",
+    "ema_mood": "momentary ratings of mood",
+    "ect": "ECT sessions",
+}
+
+
 def _simulated(path: tuple[str, ...], node: Mapping[str, Any]) -> Read:
-    name, value, rest = _as_it_stands(path, node)
-    said = {"c": "consolidation without drugs", "a": "consolidation that drugs add"}.get(path[-1], "") or meaning(
-        path[-1]
-    )
-    where = f", {path[1]} mechanism" if path[0] == "mechanisms" else ""
-    known = path[0] in ("population", "mechanisms") and said
-    return f"{said} ({path[-1]}){where}" if known else name, value, rest
+    if path[0] in ("population", "mechanisms") and path[-1] not in _SIMULATED_NAMES:
+        said = {"c": "consolidation without drugs", "a": "consolidation that drugs add"}.get(path[-1]) or meaning(
+            path[-1]
+        )
+        where = f", {path[1]} mechanism" if path[0] == "mechanisms" else ""
+        return f"{said} ({path[-1]}){where}", _text(node["value"]), ""
+    scale = INSTRUMENTS.get(path[-1])
+    name = _SIMULATED_NAMES.get(path[-1]) or (scale.long_name if scale else feature_label(path[-1]))
+    if "value" in node:
+        return name, _text(node["value"]), ""
+    parts = {_SIMULATED[key]: _text(part) for key, part in node.items() if key not in _MARKS and not _is_nested(part)}
+    return name, "; ".join(f"{said} {part}" for said, part in parts.items() if said), ""
 
 
 def _loading(path: tuple[str, ...], node: Mapping[str, Any]) -> Read:
@@ -202,7 +245,7 @@ def _stress(path: tuple[str, ...], node: Mapping[str, Any]) -> Read:
 
 
 def _measurement(path: tuple[str, ...], node: Mapping[str, Any]) -> Read:
-    if "words" not in node:
+    if "burden" not in node:
         return _as_it_stands(path, node)
     return node["words"], f"burden {node['burden']}", "1: a short questionnaire"
 

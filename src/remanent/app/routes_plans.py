@@ -22,7 +22,7 @@ def _answer(desk: Desk, user: User, participant_id: str, *asked: Asked) -> list[
     """Answers to each plan, or why there is none now."""
     desk.person(user, participant_id)
     try:
-        return [desk.bench.answer(participant_id, one, f"plan-{k}") for k, one in enumerate(asked)]
+        return desk.bench.answers(participant_id, *asked)
     except NoAnswerError as error:
         return str(error)
 

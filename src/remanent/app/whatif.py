@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from remanent._errors import InputError, RemanentError
-from remanent.app.answer import Answer, Lane, answer_of, difference
+from remanent.app.answer import Answer, Lane, answers_of, difference
 from remanent.app.asked import Asked, as_line, plan_of
 from remanent.app.shelf import Shelf
 from remanent.plan.decide import Thresholds, shipped_thresholds
@@ -90,7 +90,7 @@ class Workbench:
     def _prepare(self, participant_id: str) -> None:
         lane = self._lane(participant_id)
         if lane is not None:
-            answer_of(lane, TAPER, self.thresholds or shipped_thresholds())
+            answers_of(lane, [TAPER], self.thresholds or shipped_thresholds())
 
     def _be_ready_for_entries(self) -> None:
         base = self._base
@@ -124,13 +124,13 @@ class Workbench:
             self.shelf.put(participant_id, *view_of(self._base, one, former))
         return "The patient's state, forecasts and advice were computed anew, under the population of the last run (no refit)"
 
-    def answer(self, participant_id: str, asked: Asked, key: str = "plan") -> Answer:
-        """Forecast and advice under a plan; `key` is unique in the page.
+    def answers(self, participant_id: str, *asked: Asked) -> list[Answer]:
+        """Forecast and advice under each plan, as one page shows them.
 
         Raises
         ------
         NoAnswerError
-            The model is being warmed up, there is nothing to forecast from, or the plan cannot be carried out.
+            The model is being warmed up, there is nothing to forecast from, or a plan cannot be carried out.
         """
         if self.state.failed or self._base is None or self.state.warming:
             raise NoAnswerError(
@@ -142,10 +142,11 @@ class Workbench:
                 "There is nothing to forecast from: this patient has no dated record that the model can use."
             )
         try:
-            found = answer_of(lane, plan_of(asked, lane.one), self.thresholds or shipped_thresholds(), key)
+            plans = [plan_of(one, lane.one) for one in asked]
+            found = answers_of(lane, plans, self.thresholds or shipped_thresholds())
         except InputError as error:
             raise NoAnswerError(f"This plan cannot be forecast: {error.got}. {error.why} {error.do}") from error
-        return replace(found, line=as_line(asked, lane.one))
+        return [replace(answer, line=as_line(one, lane.one)) for answer, one in zip(found, asked, strict=True)]
 
     def difference(self, participant_id: str, first: Asked, second: Asked) -> str:
         """Plan A less plan B, in words; both were answered."""

@@ -109,12 +109,17 @@ def draw_today(
     switches: Float[np.ndarray, " switch"],
     grid: Grid,
     rng: np.random.Generator,
+    among: tuple[int, int] | None = None,
 ) -> Today:
-    """For each draw of theta, one draw of every patient's state from its filtered law."""
+    """For each draw of theta, one draw of every patient's state from its filtered law.
+
+    `among`: lane and number of lanes of a cohort's grid; every patient gets the random numbers that the patient of that lane gets there.
+    """
     found, kept = passed(layout, switches, np.asarray(theta), grid), len(KEPT[layout.form])
     root = np.linalg.cholesky(found.cov[..., :kept, :kept] + 1e-12 * np.eye(kept))
     mean = found.mean[..., :kept]
-    x = mean + (root @ rng.standard_normal((*mean.shape, 1)))[..., 0]
+    noise = rng.standard_normal((len(theta), among[1] if among else mean.shape[1], kept, 1))
+    x = mean + (root @ (noise[:, [among[0]]] if among else noise))[..., 0]
     return Today(theta, *np.moveaxis(x, -1, 0))
 
 

@@ -110,7 +110,7 @@ def build_timeline(panel: Panel, design: Design, room: tuple[int, int, int] = (0
     now = np.array([_stress_at(_stressors(panel, int(i)), panel.last_day[[i]], design)[:, 0] for i in lanes]).T
     lengths = np.array([c["dt"].size for c in columns], int)
     steps = max(_bucket(int(lengths.max(initial=1)), _STEP_BUCKET), room[1])
-    width = max(_bucket(max(len(lanes), 1), _PATIENT_BUCKET), room[2])
+    width = max(padded_lanes(len(lanes)), room[2])
     people = {
         "tether": read_covariates(panel, design.tether),
         "risk": read_covariates(panel, design.risk),
@@ -183,6 +183,11 @@ def _periods_ahead(today: np.ndarray, edges_days: np.ndarray, breaks: tuple[floa
     bounds = zip(breaks, (*breaks[1:], np.inf), strict=False)
     shares = [np.clip(np.minimum(end, b) - np.maximum(start, a), 0.0, None) / (end - start) for a, b in bounds]
     return np.array(shares).reshape(len(breaks), *start.shape)
+
+
+def padded_lanes(patients: int) -> int:
+    """Lanes of the grid of so many patients."""
+    return _bucket(max(patients, 1), _PATIENT_BUCKET)
 
 
 def _bucket(n: int, size: int) -> int:

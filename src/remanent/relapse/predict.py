@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from remanent.dynamics.forecast import Ahead, Outlook, Today, draw_today, roll_forward
 from remanent.dynamics.infer import Posterior
-from remanent.dynamics.priors import MECHANISMS, Layout
+from remanent.dynamics.priors import MECHANISMS
 from remanent.dynamics.steps import Grid, unobserved
 from remanent.dynamics.survive import Kept, survive
 
@@ -97,10 +97,12 @@ def ensemble_at(
     grid: Grid,
     weight: Float[np.ndarray, "patient mechanism"],
     rng: np.random.Generator,
+    among: tuple[int, int] | None = None,
 ) -> Ensemble:
-    """Draws of today given the data at given population parameters of each mechanism."""
+    """Draws of today given the data at given population parameters of each mechanism; `among`: see `draw_today`."""
     which = tuple(thetas)
-    today = (_drawn(posterior.layout, theta, m, grid, rng) for m, theta in thetas.items())
+    layout = posterior.layout
+    today = (draw_today(layout, theta, layout.acting(m), grid, rng, among) for m, theta in thetas.items())
     shares = weight[:, which] / weight[:, which].sum(1, keepdims=True)
     return Ensemble(posterior, which, tuple(_real(t, len(weight)) for t in today), shares)
 
@@ -118,13 +120,10 @@ def prior_ensemble(
     size, every = posterior.layout.size, tuple(range(len(MECHANISMS)))
     each = draws // len(every)
     theta = [rng.standard_normal((each, size)) if prior is None else prior.fits[m].draw(rng, each) for m in every]
-    today = [_drawn(posterior.layout, theta[m], m, blind, rng) for m in every]
+    layout = posterior.layout
+    today = [draw_today(layout, theta[m], layout.acting(m), blind, rng) for m in every]
     weight = np.full((patients, len(MECHANISMS)), 1 / len(MECHANISMS))
     return Ensemble(posterior, every, tuple(_real(t, patients) for t in today), weight)
-
-
-def _drawn(layout: Layout, theta: np.ndarray, mechanism: int, grid: Grid, rng: np.random.Generator) -> Today:
-    return draw_today(layout, theta, layout.acting(mechanism), grid, rng)
 
 
 def in_buckets(theta: Float[np.ndarray, "draw param"], size: int = DRAW_BUCKET) -> list[np.ndarray]:

@@ -1,6 +1,6 @@
 """Group level: from the record to mechanisms, states, forecasts and advice. A pure function of the record's content, the seed and the thresholds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 from remanent.dynamics import compare as comparing
 from remanent.dynamics.compare import Comparison
 from remanent.dynamics.design import Design, choose_design
-from remanent.dynamics.grid import TimeLine, build_timeline, look_ahead, medication_of, total_exposure
+from remanent.dynamics.grid import TimeLine, build_timeline, look_ahead, medication_of, padded_lanes, total_exposure
 from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.infer import Posterior, fit, on_data
 from remanent.dynamics.leave_out import LeftOut, leave_out
@@ -145,12 +145,15 @@ class Alone:
         Draws of today after and before the data: forecasts rest on them, and states are not computed.
     like
         The cohort's draws after and before the data: the patient's are drawn at the same population parameters, so that what data inform is told alike.
+    lane
+        Where the patient stands among those draws: without a new record, they are drawn again to rounding. None: not among them.
     least_steps
         See `build_timeline`.
     """
 
     drawn: tuple[Ensemble, Ensemble] | None = None
     like: tuple[Ensemble, ...] = ()
+    lane: int | None = None
     least_steps: int = 1
 
 
@@ -189,7 +192,7 @@ def analyse(
     told = known[2] if known is not None and len(known) == 3 else None
     comparison = told or comparing.compare(posterior, timeline.grid, len(timeline.lanes), seed)
     log("compare", **{m: round(float(p), 4) for m, p in zip(MECHANISMS, comparison.cohort, strict=True)})
-    after, before = alone.drawn or ensembles(timeline, posterior, comparison.evidence_weight, seed, alone.like)
+    after, before = alone.drawn or ensembles(timeline, posterior, comparison.evidence_weight, seed, alone)
     outcome = forecast(panel, timeline, after, before)
     outcome = _of_reference(outcome, timeline.grid) if few else outcome
     lacks = _lacks(panel, comparison)
@@ -289,16 +292,21 @@ def ensembles(
     posterior: Posterior,
     evidence_weight: np.ndarray,
     seed: int,
-    like: Sequence[Ensemble] = (),
+    alone: Alone = Alone(),
 ) -> tuple[Ensemble, Ensemble]:
-    """Draws of every lane's today, posterior and prior; `like`: at the population parameters of such ensembles."""
+    """Draws of every lane's today, posterior and prior; of a patient who is looked at alone, as in the cohort's draws."""
     lanes, rng = len(timeline.lanes), np.random.default_rng(seed)
     weight = np.repeat(evidence_weight[None], lanes, 0)
-    if like:
-        known = [dict(zip(e.mechanisms, (t.theta for t in e.today), strict=True)) for e in like]
+    if alone.like:
+        known = [dict(zip(e.mechanisms, (t.theta for t in e.today), strict=True)) for e in alone.like]
         blind, even = unobserved(timeline.grid), np.ones((lanes, len(MECHANISMS)))
-        after = ensemble_at(posterior, known[0], timeline.grid, weight, rng)
-        return after, ensemble_at(posterior, known[1], blind, even, rng)
+        among = None if alone.lane is None else (alone.lane, padded_lanes(len(alone.like[0].weight)))
+        for m, theta in known[0].items():  # what comes next from `rng` is then what the cohort's draws took
+            posterior.fits[m].draw(rng, len(theta))
+        after = ensemble_at(posterior, known[0], timeline.grid, weight, rng, among)
+        for theta in known[1].values():
+            rng.standard_normal(theta.shape)
+        return after, ensemble_at(posterior, known[1], blind, even, rng, among)
     after = posterior_ensemble(posterior, timeline.grid, weight, DRAWS, rng)
     return after, prior_ensemble(posterior, timeline.grid, lanes, PRIOR_DRAWS, rng)
 

@@ -42,10 +42,15 @@ class Drawn:
 
     def of(self, participant_id: str) -> tuple[Ensemble, Ensemble] | None:
         """Those of one patient, after and before; None where there are none."""
-        if participant_id not in self.people:
+        lane = self.lane(participant_id)
+        if lane is None:
             return None
-        after, before = (ensemble.of(self.people.index(participant_id)) for ensemble in self.ensembles)
+        after, before = (ensemble.of(lane) for ensemble in self.ensembles)
         return after, before
+
+    def lane(self, participant_id: str) -> int | None:
+        """Where one patient stands among them."""
+        return self.people.index(participant_id) if participant_id in self.people else None
 
 
 def kept_draws(record: Record, posterior: Posterior) -> Drawn:

@@ -10,14 +10,15 @@ import numpy as np
 
 from remanent.dynamics import compare as comparing
 from remanent.dynamics.compare import Comparison
-from remanent.dynamics.grid import Medication, build_timeline, medication_of
-from remanent.dynamics.infer import on_data
+from remanent.dynamics.grid import Medication, TimeLine, build_timeline, medication_of
+from remanent.dynamics.infer import Posterior, on_data
 from remanent.plan.decide import Thresholds
 from remanent.relapse.predict import Ensemble
 from remanent.report.views import CohortRow, PatientView
 from remanent.stages import population
 from remanent.stages.analyse import Alone, Population, Results, analyse
 from remanent.stages.comparable import Comparable, compare
+from remanent.stages.compared import kept as kept_comparison
 from remanent.stages.draws import Drawn, kept_draws
 from remanent.stages.early_warning import with_measures
 from remanent.stages.planning import Planning
@@ -84,7 +85,7 @@ def load_base(
     thresholds: Mapping[str, Thresholds | None] | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> Base:
-    """Read the record and the fitted population, and compare mechanisms over the cohort; nothing is fitted.
+    """Read the record, the fitted population and the cohort's comparison of mechanisms, which is made again where the run kept none; nothing is fitted.
 
     Raises
     ------
@@ -98,15 +99,22 @@ def load_base(
     rule = rule_of(out)
     panel, relapse_day = _panel(tables, comparable, rule)
     seed = _seed(out)
-    log("comparing mechanisms over the cohort")
     timeline = build_timeline(panel, fitted[0])
-    posterior = on_data(fitted[1], timeline.grid)
-    compared = comparing.compare(posterior, timeline.grid, len(timeline.lanes), seed)
-    lanes = {panel.patients[i]: lane for lane, i in enumerate(timeline.lanes)}
+    people, compared = kept_comparison(out) or _compared_anew(panel, timeline, fitted[1], seed, log)
+    lanes = {who: lane for lane, who in enumerate(people) if who in panel.patients}
     context = _context(record, out, tables, comparable, seed)
     known = kept_draws(record, fitted[1])
     steps = len(timeline.grid.dt)
     return Base(panel, context, fitted, compared, lanes, known, steps, seed, thresholds, rule, relapse_day)
+
+
+def _compared_anew(
+    panel: Panel, timeline: TimeLine, fitted: Posterior, seed: int, log: Callable[[str], None]
+) -> tuple[tuple[str, ...], Comparison]:
+    """Patients by lane, and the comparison of mechanisms as a run makes it."""
+    log("comparing mechanisms over the cohort")
+    people = tuple(panel.patients[i] for i in timeline.lanes)
+    return people, comparing.compare(on_data(fitted, timeline.grid), timeline.grid, len(people), seed)
 
 
 def _panel(tables: Mapping[str, Table], comparable: Comparable, rule: str | None) -> tuple[Panel, Mapping[str, float]]:
@@ -130,6 +138,7 @@ def one_patient(base: Base, participant_id: str, *, anew: bool = False) -> OnePa
 
     From the draws that the last run kept, or, where there are none or `anew` says that records changed, from a filter pass over the patient's records.
     """
+    drawn = base.drawn
     i, lane = base.panel.patients.index(participant_id), base.lanes.get(participant_id)
     if lane is None or not np.isfinite(base.panel.last_day[i]):
         return None
@@ -143,7 +152,9 @@ def one_patient(base: Base, participant_id: str, *, anew: bool = False) -> OnePa
         log=_say_nothing,
         population=(*base.population, _of_lane(base.comparison, lane)),
         standing=standing(base.context.tables, base.context.problems, base.relapse_day),
-        alone=Alone(None if anew else base.drawn.of(participant_id), base.drawn.ensembles, base.steps),
+        alone=Alone(
+            None if anew else drawn.of(participant_id), drawn.ensembles, drawn.lane(participant_id), base.steps
+        ),
     )
     if results is None:
         return None

@@ -69,11 +69,12 @@ def threshold_rows(groups: Mapping[str, Mapping[str, Any] | None]) -> Iterator[S
     """Every threshold of the analysis and of the advice."""
     for group, entries in groups.items():
         if entries is None:
-            yield Sourced(f"{group}: no advice", "-", "", "assumed", "No treatment episode.")
+            yield Sourced(f"diagnosis {group}: no advice", "-", "", "assumed", "No treatment episode.")
             continue
         for name, entry in entries.items():
-            said, unit = LIMITS.get(name, (name.replace("_", " "), ""))
-            yield Sourced(f"{group}: {said}", f"{entry['value']:g}", unit, entry["status"], entry.get("source", ""))
+            said, unit = LIMITS.get(name) or (entry["words"], entry.get("unit", ""))
+            of = "" if "words" in entry or group == "default" else f"diagnosis {group}: "
+            yield Sourced(f"{of}{said}", f"{entry['value']:g}", unit, entry["status"], entry.get("source", ""))
 
 
 def measure_rows(results: Results | None) -> Iterator[Sourced]:

@@ -1,7 +1,7 @@
 """Results to disk: the record first, then OUT's tables, then the pages."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from remanent.relapse.predict import EDGES_DAYS
 from remanent.report.methods import render_methods
 from remanent.report.pages import page_name, render_index, render_patient
 from remanent.report.saved import to_json
+from remanent.stages import compared as comparison_kept
 from remanent.stages.analyse import Results
 from remanent.stages.checks import cohort_checks
 from remanent.stages.comparable import Comparable
@@ -73,9 +74,7 @@ def publish(record: Record, found: Found, options: Options, log: Callable[..., N
     (out / CHECKLIST).unlink(missing_ok=True)
     for name, columns in columns_of.items():
         record.put_results(name, columns)
-    if results is not None:
-        _keep_draws(record, results)
-    fitted = [] if results is None else [save(out, results.design, results.posterior)]
+    fitted = [] if results is None else _keep_fitted(record, results, out)
     features, problems, made = comparable.features, record.problems(), record.table("processing")
     description = _description(study_root)
     parameters = {"Seed": seed, "Snapshot": record.snapshot_id, "AuditHead": record.head}
@@ -132,7 +131,14 @@ def view_name(participant_id: str) -> str:
     return f"{VIEWS}/{quote(participant_id, safe='')}.json"
 
 
-def _keep_draws(record: Record, results: Results) -> None:
+def _keep_fitted(record: Record, results: Results, out: Path) -> list[Path]:
+    """What the app and `remanent update` need of the fit: draws, the population, the comparison of mechanisms."""
+    people = [results.panel.patients[i] for i in results.timeline.lanes]
+    _keep_draws(record, results, people)
+    return [save(out, results.design, results.posterior), comparison_kept.keep(out, people, results.comparison)]
+
+
+def _keep_draws(record: Record, results: Results, people: Sequence[str]) -> None:
     """Posterior modes and covariances, the forecast curves, and draws of everybody's state today, as Parquet under draws/."""
     fits = results.posterior.fits
     record.put_draws(
@@ -144,7 +150,6 @@ def _keep_draws(record: Record, results: Results) -> None:
         for part in ("mean", "lower", "upper")
     }
     record.put_draws("forecast_curves", {"horizon_days": EDGES_DAYS[1:], **curves})
-    people = [results.panel.patients[i] for i in results.timeline.lanes]
     keep_draws(record, people, results.after, results.before)
 
 

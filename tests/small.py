@@ -1,8 +1,16 @@
-"""A small virtual study, and how tests of this room run and read it."""
+"""A small virtual study, and how tests run and read it."""
 
+import contextlib
+import io
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+from filelock import FileLock
+
+from remanent.cli import main
+from remanent.stages.analyse import Results, analyse
 from remanent.stages.options import Options
 from remanent.stages.run import RunSummary, run
 from remanent.trial.cohort import simulate
@@ -65,6 +73,29 @@ def small_spec(**changes: object) -> CohortSpec:
 def write_small(folder: Path, **changes: object) -> Path:
     write_study(simulate(small_spec(**changes)), folder)
     return folder
+
+
+def run_once(folder: Path) -> tuple[Ran, Results]:
+    """The study run by the command, in the first process that asks for it in this folder; what it found, as files and as values."""
+    kept = folder / "small.pickle"
+    with FileLock(folder / "small.lock"):
+        if not kept.exists():
+            kept.write_bytes(pickle.dumps(_run(folder / "small")))
+    return pickle.loads(kept.read_bytes())  # noqa: S301 - our own
+
+
+def _run(folder: Path) -> tuple[Ran, Results]:
+    study, out, said, log = write_small(folder / "study"), folder / "out", io.StringIO(), io.StringIO()
+    found = []
+
+    def kept(*arguments: object, **options: object) -> Results:
+        found.append(analyse(*arguments, **options))
+        return found[0]
+
+    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(said), contextlib.redirect_stderr(log):
+        patched.setattr("remanent.stages.analyse.analyse", kept)
+        code = main(["run", str(study), str(out), "--workers", "1", "--json"])
+    return Ran(study, out, code, said.getvalue(), log.getvalue()), found[0]
 
 
 def quiet(event: str, **detail: object) -> None:
