@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal, norm
+from scipy.stats import norm
 
 from remanent._errors import InputError
 from remanent.trial.design import Power, designs, read_trial, trial_spec
@@ -19,7 +19,7 @@ from remanent.trial.policy import (
     run,
     scores_and_states,
 )
-from remanent.trial.power import _divergence, _log_density, policy_curve
+from remanent.trial.power import policy_curve
 from remanent.trial.world import STEP_DAYS, Scale, Truth, World, draw_world
 
 SCALE = Scale(mu=0.95, sd_mu=0.12, l_f=-0.65, l_w=1.0, sigma=0.12)
@@ -139,17 +139,6 @@ def test_power_against_the_normal_approximation() -> None:
     assert all(low <= m <= high for low, m, high in zip(curve.lower, curve.mean, curve.upper, strict=True))
 
 
-def test_densities_and_divergence_against_scipy() -> None:
-    rng = np.random.default_rng(1)
-    A, B = rng.standard_normal((2, 3, 3))
-    C, D = A @ A.T + np.eye(3), B @ B.T + np.eye(3)
-    x = multivariate_normal(np.ones(3), C).rvs(200_000, random_state=rng).T
-    p, q = (np.ones(3), C), (np.zeros(3), D)
-    np.testing.assert_allclose(_log_density(x[:, :5], p), multivariate_normal.logpdf(x[:, :5].T, *p))
-    assert _divergence(p, q) == pytest.approx((_log_density(x, p) - _log_density(x, q)).mean(), rel=0.02)
-    assert _divergence(p, p) == pytest.approx(0.0, abs=1e-9)
-
-
 @pytest.mark.parametrize(
     ("changes", "path"),
     [
@@ -162,6 +151,8 @@ def test_densities_and_divergence_against_scipy() -> None:
         ({"patients": 3}, "patients"),
         ({"compare": ["never stop", "nosuch"]}, "compare"),
         ({"contrast": {"mechanisms": ["passive", "magic"]}}, r"contrast\.mechanisms\[1\]"),
+        ({"contrast": {"taper_day": []}}, r"contrast\.taper_day"),
+        ({"contrast": {"taper_day": [91, "never"]}}, r"contrast\.taper_day\[1\]"),
         ({"loss": {"relapse_drug_months": -1}}, r"loss\.relapse_drug_months"),
     ],
 )  # fmt: skip

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -35,6 +35,7 @@ PRIOR = np.full(len(MECHANISMS), 1 / len(MECHANISMS))
 EFFECTS = ("passive", "active")
 _DUAL = MECHANISMS.index("dual")
 _GAIN = ("p", "a_ratio")
+LEAST_TRADE = 0.3  # correlation below which a gain is traded against nothing in particular
 # Mechanism pairs that differ in one effect only: _PAIR[effect][other effect absent, present] = (without, with).
 _PAIR = (((0, 1), (2, 3)), ((0, 2), (1, 3)))
 
@@ -48,8 +49,8 @@ class Contrast:
     sd_ratio
         Expected posterior over prior sd of the gain in which they differ, the other gain being unknown wherever one of them has it; of the
         better known one where they differ in both.
-    nats
-        Expected weight of evidence of the whole cohort for the true one, the smaller of the two directions, were all parameters known.
+    traded_against, if_known
+        The parameter that the data trade that gain against most (empty: none in particular), and the ratio that would be left were it known.
     informed
         Whether `sd_ratio` meets the threshold of settings.yaml.
     """
@@ -57,7 +58,8 @@ class Contrast:
     one: Mechanism
     other: Mechanism
     sd_ratio: float
-    nats: float
+    traded_against: str
+    if_known: float
     informed: bool
 
 
@@ -221,42 +223,61 @@ def identifiability(
         _simulated(layout, rng, (typical[m], layout.acting(m)), grid, replicates) for m in range(len(MECHANISMS))
     ]
     other = (weight @ SWITCHES)[::-1]
-    sd = {
-        m: _expected_sd(layout, typical[m], layout.acting(m), simulated[m])
+    cov = {
+        m: _expected_cov(layout, typical[m], layout.acting(m), simulated[m])
         for m in range(len(MECHANISMS))
         if SWITCHES[m].any()
     }
-    gains = np.array([[sd[m][layout.index(g)] if m in sd else np.nan for g in _GAIN] for m in range(len(MECHANISMS))])
+    known = {
+        (m, effect): _known(layout, cov[m], effect)
+        for m in cov
+        for effect in range(len(EFFECTS))
+        if SWITCHES[m, effect]
+    }
     background = [_PAIR[effect][int(other[effect] >= 0.5)][1] for effect in range(len(EFFECTS))]
-    sd_ratio = np.array([gains[m, effect] for effect, m in enumerate(background)])
-    expected = _expected_log_lik(layout, typical, simulated)[..., :lanes]
-    nats = _weights_of_evidence(expected, other)
-    cohort = sd_ratio <= limits["sd_ratio"]["value"]
+    gains = [known[m, effect] for effect, m in enumerate(background)]
+    sd_ratio = np.array([gain.sd_ratio for gain in gains])
+    nats = _weights_of_evidence(_expected_log_lik(layout, typical, simulated)[..., :lanes], other)
+    limit = limits["sd_ratio"]["value"]
+    cohort = sd_ratio <= limit
     patient = cohort[None] & (nats >= limits["patient_nats"]["value"])
-    contrasts = _contrasts(gains, expected.sum(2), limits["sd_ratio"]["value"])
-    return Identifiability(sd_ratio, nats, cohort, patient, _reason(sd_ratio, cohort), sd[_DUAL], contrasts)
+    contrasts = tuple(_contrast(known, pair, limit) for pair in combinations(range(len(MECHANISMS)), 2))
+    sd = np.sqrt(np.diag(cov[_DUAL]))
+    return Identifiability(sd_ratio, nats, cohort, patient, _reason(gains, cohort), sd, contrasts)
 
 
-def _contrasts(
-    gains: Float[np.ndarray, "mechanism effect"], expected: Float[np.ndarray, "model data"], limit: float
-) -> tuple[Contrast, ...]:
-    out = []
-    for one, other in combinations(range(len(MECHANISMS)), 2):
-        differ = np.flatnonzero(SWITCHES[one] != SWITCHES[other])
-        background = int(np.flatnonzero((np.maximum(SWITCHES[one], SWITCHES[other]) == SWITCHES).all(1))[0])
-        ratio = float(gains[background, differ].min())
-        nats = min(expected[a, a] - expected[b, a] for a, b in ((one, other), (other, one)))
-        out.append(Contrast(MECHANISMS[one], MECHANISMS[other], ratio, float(nats), ratio <= limit))
-    return tuple(out)
+class _Known(NamedTuple):
+    """What is expected to be known of a gain: its sd over the prior's, the parameter it is traded against most, and the ratio were that known."""
+
+    sd_ratio: float
+    traded_against: str
+    if_known: float
 
 
-def _expected_sd(layout: Layout, theta: np.ndarray, switches: np.ndarray, data: Sequence[Grid]) -> np.ndarray:
-    """Expected posterior over prior sd of every parameter: prior precision plus Fisher information, the mean outer product of scores over replicates."""
+def _known(layout: Layout, cov: Float[np.ndarray, "param param"], effect: int) -> _Known:
+    gain, sd = layout.index(_GAIN[effect]), np.sqrt(np.diag(cov))
+    correlation = cov[gain] / (sd[gain] * sd)
+    correlation[gain] = 0.0
+    most = int(np.abs(correlation).argmax())
+    name = layout.names[most] if abs(correlation[most]) >= LEAST_TRADE else ""
+    return _Known(float(sd[gain]), name, float(sd[gain] * np.sqrt(1 - correlation[most] ** 2)))
+
+
+def _contrast(known: Mapping[tuple[int, int], _Known], pair: tuple[int, int], limit: float) -> Contrast:
+    one, other = pair
+    differ = np.flatnonzero(SWITCHES[one] != SWITCHES[other])
+    background = int(np.flatnonzero((np.maximum(SWITCHES[one], SWITCHES[other]) == SWITCHES).all(1))[0])
+    best = min((known[background, int(effect)] for effect in differ), key=lambda gain: gain.sd_ratio)
+    return Contrast(MECHANISMS[one], MECHANISMS[other], *best, best.sd_ratio <= limit)
+
+
+def _expected_cov(layout: Layout, theta: np.ndarray, switches: np.ndarray, data: Sequence[Grid]) -> np.ndarray:
+    """Expected posterior covariance in prior sds: prior precision plus Fisher information (mean outer product of scores over replicates), inverted."""
     information = np.eye(layout.size)
     for one in data:
         scores = np.asarray(by_lane(layout)(jnp.asarray(theta), jnp.asarray(switches), one)[1])
         information += scores @ scores.T / len(data)
-    return np.sqrt(np.diag(np.linalg.inv(information)))
+    return np.linalg.inv(information)
 
 
 def _typical_effects(posterior: Posterior) -> list[np.ndarray]:
@@ -338,12 +359,20 @@ def deciding_priors(layout: Layout, sd_ratio: Float[np.ndarray, " param"]) -> st
 _QUESTION = ("whether the drug holds function up (passive)", "whether it rebuilds structure (active)")
 
 
-def _reason(sd_ratio: np.ndarray, cohort: np.ndarray) -> str:
-    told = [f"{100 * r:.0f} %" for r in sd_ratio]
-    if (sd_ratio > 0.99).all():
+def _reason(gains: Sequence[_Known], cohort: np.ndarray) -> str:
+    if all(gain.sd_ratio > 0.99 for gain in gains):
         return "These data say nothing about how the drug acts: no drug is taken, or its dose does not change while measurements go on."
     parts = [
-        f"{_QUESTION[e]} {'can' if cohort[e] else 'cannot'} be told (expected to leave {told[e]} of the prior uncertainty)"
-        for e in range(len(EFFECTS))
+        f"{question} {'can' if told else 'cannot'} be told (expected to leave {100 * gain.sd_ratio:.0f} % of the prior uncertainty"
+        + (")" if told else _trade(gain))
+        for question, gain, told in zip(_QUESTION, gains, cohort, strict=True)
     ]
     return "From this design, " + "; ".join(parts) + "."
+
+
+def _trade(gain: _Known) -> str:
+    """What stands in the way, where one parameter does: a quarter of what is left or more is its doing."""
+    if gain.if_known > 0.75 * gain.sd_ratio:
+        return ")"
+    named = meaning(gain.traded_against) or gain.traded_against
+    return f"; {100 * gain.if_known:.0f} % if this were known: {named})"

@@ -154,7 +154,10 @@ def _asks(view: TrialView, curve: CurveView) -> str:
     if curve.question == "policies":
         return f"Power to tell the relapse proportions of {view.compare[0]} and {view.compare[1]} apart; dashed: 80 %."
     first, second = view.contrast or ("", "")
-    return f"Probability of deciding for {first} against {second} when {first} is true: a bound from above, parameters being taken as known; dashed: 80 %."
+    return (
+        f"Probability that the data decide for {first} against {second} when {first} is true and {second} mimics it as well as it can; "
+        "band: 90 % of populations; dashed: 80 %."
+    )
 
 
 def _in_words(curve: CurveView) -> str:
@@ -223,5 +226,8 @@ def _curve_table(curve: CurveView) -> DataTable:
         (str(n), _range(m, low, high, 100, 0))
         for n, m, low, high in zip(curve.patients, curve.mean, curve.lower, curve.upper, strict=True)
     ]
-    asked = "telling the policies apart" if curve.question == "policies" else "deciding between the mechanisms"
-    return DataTable(f"Probability of {asked} (90 % Monte Carlo interval)", (counted, "Probability (%)"), tuple(rows))
+    asked = {
+        "policies": "telling the policies apart (90 % Monte Carlo interval)",
+        "mechanisms": "deciding between the mechanisms, mean (90 % of populations)",
+    }[curve.question]
+    return DataTable(f"Probability of {asked}", (counted, "Probability (%)"), tuple(rows))

@@ -15,6 +15,7 @@ from remanent.stages import population
 from remanent.stages.programs import keep_programs
 from remanent.stages.workers import many
 from remanent.study.record.files import write_whole
+from remanent.trial.contrast import ordered
 from remanent.trial.derivatives import write_json
 from remanent.trial.design import TrialSpec, read_trial
 from remanent.trial.experiment import Job, Known, Replicate, contrast_curve, reference_note, replicate
@@ -172,7 +173,7 @@ def _write(out: Path, spec: TrialSpec, found: Sequence[Replicate], curves: Mappi
         differences=tuple(differences),
         compare=spec.compare,
         curves=tuple(CurveView(name, c.patients, c.mean, c.lower, c.upper) for name, c in curves.items()),
-        contrast=spec.contrast.mechanisms if spec.contrast else None,
+        contrast=ordered(spec.contrast.mechanisms) if spec.contrast else None,
     )
     write_whole(out / PAGE, render_trial(view).encode())
     write_whole(out / VIEW, to_json(view))
@@ -214,7 +215,7 @@ _COLUMNS = {
     "mean": "Mean difference.",
     "lower": "Lower end of the 90 % interval.",
     "upper": "Upper end of the 90 % interval.",
-    "question": "policies: to tell the relapse proportions of two policies apart; mechanisms: to decide between two mechanisms.",
+    "question": "policies: to tell the relapse proportions of two policies apart; mechanisms: to decide between two mechanisms, one mimicked by the other.",
     "probability": "Probability that the question is answered.",
     "regret": "Loss beyond that of an oracle that knows parameters, random effects and state on day 0 (drug-months).",
 }

@@ -19,12 +19,16 @@ LONGEST_DAYS = 3650
 
 @dataclass(frozen=True)
 class Contrast:
-    """The question which of two mechanisms is true, and the visits that should answer it; see trial/power.py."""
+    """The question which of two mechanisms is true (the first), and the visits and arms that should answer it; see trial/contrast.py.
+
+    `taper_days` holds the day from which each arm's drug is withdrawn over `taper_weeks` (inf: never); the arms are of equal size.
+    """
 
     mechanisms: tuple[str, str]
     patients: tuple[int, ...]
     scan_days: tuple[float, ...]
-    taper_day: float
+    taper_days: tuple[float, ...]
+    taper_weeks: float
     odds: float
 
 
@@ -291,14 +295,23 @@ def _contrast(value: Any, path: str) -> Contrast | None:
     rules = {
         "mechanisms": _list_of(_one_of(*MECHANISMS), 2, 2),
         "patients": _list_of(_number(1, 100_000, whole=True)),
-        "scan_days": _list_of(_number(0, LONGEST_DAYS)),
-        "taper_day": _number(1, LONGEST_DAYS),
+        "scan_days": _list_of(_number(-LONGEST_DAYS, LONGEST_DAYS)),
+        "taper_day": _taper_days,
+        "taper_weeks": _number(0, 104),
         "odds": _number(1, 1e9),
     }
     found = {**_record(_defaults()["contrast"], path, rules), **_record(value, path, rules)}
     if len(set(found["mechanisms"])) == 1:
         raise _WrongError(f"{path}.mechanisms", "two different mechanisms")
-    return Contrast(**found)
+    return Contrast(taper_days=found.pop("taper_day"), **found)
+
+
+def _taper_days(value: Any, path: str) -> tuple[float, ...]:
+    """One day, or one for each arm; null: never."""
+    day = _number(-LONGEST_DAYS, LONGEST_DAYS)
+    if not isinstance(value, list | tuple):
+        return (day(value, path),)
+    return _list_of(lambda one, at: np.inf if one is None else day(one, at), 1, 20)(value, path)
 
 
 _RULES: Mapping[str, Callable[[Any, str], Any]] = {

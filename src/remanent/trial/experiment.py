@@ -15,10 +15,11 @@ from remanent.dynamics.priors import MECHANISMS, layout, to_params
 from remanent.dynamics.reference import reference_posterior, reference_words
 from remanent.study.crosswalks import HUB, as_hub, crosswalks
 from remanent.study.schema import INSTRUMENTS
+from remanent.trial.contrast import mechanism_curve, typical_measures
 from remanent.trial.design import TrialSpec
 from remanent.trial.judge import Records, design_of, holds
 from remanent.trial.policy import Outcome, Policy, oracle, regret, run, scores_and_states
-from remanent.trial.power import Curve, mechanism_curve
+from remanent.trial.power import Curve
 from remanent.trial.world import SCALE, STEP_DAYS, Scale, Truth, World, draw_world
 
 STREAMS = {"population": 1, "world": 2, "oracle": 3, "scans": 4, "contrast": 5}
@@ -75,16 +76,8 @@ def contrast_curve(spec: TrialSpec, known: Known) -> Curve | None:
     """The curve of the mechanism contrast; None where the specification does not ask."""
     if spec.contrast is None:
         return None
-    posterior = known[1] if known else minimal_reference()
-
-    def draw(rng: np.random.Generator, mechanism: str) -> Truth:
-        m = MECHANISMS.index(mechanism)
-        theta = posterior.fits[m].draw(rng, 1)[0]
-        return truth_of(
-            to_params(jnp.asarray(theta), posterior.layout, jnp.asarray(posterior.layout.acting(m))), _rated(posterior)
-        )
-
-    return mechanism_curve(np.random.default_rng([spec.seed, STREAMS["contrast"]]), draw, spec.contrast)
+    rng = np.random.default_rng([spec.seed, STREAMS["contrast"]])
+    return mechanism_curve(rng, known[1] if known else typical_measures(), spec.contrast, typical=known is None)
 
 
 def reference_note() -> str:
