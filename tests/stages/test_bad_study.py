@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
-from small import TABLES, Ran, records, write_small
 
 from remanent.cli import main
 from remanent.stages.check import check
+from small import TABLES, Ran, records, write_small
 
 GOOD = ("sub-001", "sub-002", "sub-004", "sub-005")
 SCRIPT = "<script>alert('bad')</script>"

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small import write_small
 
 from remanent._errors import InputError, UsageError
 from remanent.cli import main
 from remanent.stages.cluster import AHEAD, Cluster
 from remanent.study.store import Record
+from small import write_small
 
 pytest.importorskip("distributed", reason="DASK ABSENT: --cluster was not tried")
 

@@ -4,11 +4,11 @@ import re
 from html import unescape
 
 import pytest
-from small import PEOPLE, Ran
 
 from remanent.dynamics.priors import table as prior_table
 from remanent.plan.decide import shipped_thresholds
 from remanent.stages.analyse import Results
+from small import PEOPLE, Ran
 
 
 @pytest.fixture(scope="module")

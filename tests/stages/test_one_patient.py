@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from small import records, write_small
-
 from remanent.cli import main
+from small import records, write_small
 
 
 def test_one_patient_gets_a_labelled_prior_forecast_and_no_advice(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import Ran, records
 
 from remanent._errors import InputError
 from remanent.dynamics.forecast import Today
@@ -17,6 +16,7 @@ from remanent.relapse.predict import Ensemble
 from remanent.stages.analyse import Results
 from remanent.stages.courses import stability, stability_table, stability_words, with_plans
 from remanent.stages.options import read_plans
+from small import Ran, records
 
 
 def test_stability_has_every_patient_stress_and_horizon(ran: Ran, results: Results) -> None:

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from small import Ran, records
 
 from remanent.cli import main
 from remanent.stages.check import check
+from small import Ran, records
 
 pytestmark = pytest.mark.real
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import Ran, records, write_small
 
 from remanent.cli import main
 from remanent.relapse.definition import relapse_day, rule
 from remanent.stages.relapses import by_rule, rule_of
 from remanent.study.panel import build_panel
 from remanent.study.tables import read_tables
+from small import Ran, records, write_small
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from small import PEOPLE, SCANS, Ran, quiet, records, run_quietly, tables_of
 
 from remanent.cli import main
 from remanent.stages.analyse import Results
@@ -16,6 +15,7 @@ from remanent.stages.measure import measure_study
 from remanent.stages.options import Options
 from remanent.stages.run import group
 from remanent.study.store import Record
+from small import PEOPLE, SCANS, Ran, quiet, records, run_quietly, tables_of
 
 CODE = """
 import os, signal, sys

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from small import quiet, read, records, write_small
 
 from remanent.cli import main
 from remanent.dynamics.design import choose_design
@@ -30,6 +29,7 @@ from remanent.study.panel import Panel, build_panel
 from remanent.study.schema import OUTPUT
 from remanent.study.store import Record
 from remanent.study.table import Table, missing
+from small import quiet, read, records, write_small
 
 SETTING = Setting("A | study", "snap-1", "Ratings of 16 or more.", 3)
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import PEOPLE, TABLES, Ran, read, records
 
 from remanent.dynamics.priors import MECHANISMS, meaning
 from remanent.stages.analyse import Results
 from remanent.stages.check import check
 from remanent.study.schema import OUTPUT
+from small import PEOPLE, TABLES, Ran, read, records
 
 # What other programs rely on, in this order; the schema may add columns after them.
 CONTRACT = {

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import Ran, quiet, records
 
 from remanent.dynamics.filter import Grid
 from remanent.stages.analyse import FARTHEST_SD, Results, analyse, without_runaways
@@ -14,6 +13,7 @@ from remanent.stages.measure import measure_study, read
 from remanent.stages.standing import incomplete_doses, standing
 from remanent.stages.tables import tables
 from remanent.study.store import Record
+from small import Ran, quiet, records
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from small import records
 
 from remanent.cli import main
 from remanent.stages.trial import interval, run_trial
+from small import records
 
 SPEC = """
 patients: 60
