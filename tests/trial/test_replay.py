@@ -11,6 +11,7 @@ from remanent.trial import calibrate, emulator
 from remanent.trial.hazard import between_trials
 from remanent.trial.replay import STEP_DAYS, ArmCourse, Population, expected, node_places, node_weights, replay
 from remanent.trial.trials import document, trials, visit_days, wilson
+from remanent.trial.validate import by_rule
 
 DOCS = Path(__file__).parents[2] / "docs"
 USUAL = {
@@ -93,6 +94,17 @@ def test_sessions_protect_and_more_where_they_do_more() -> None:
     plain, more = (arm_shares("martinez2021", later_ect=gain) for gain in (0.0, 2.0))
     assert more[0] < plain[0] - 0.1
     assert more[1] == pytest.approx(plain[1], abs=0.05)
+
+
+def test_a_laxer_rule_finds_more_relapses_in_the_same_group() -> None:
+    """One level of 16 against 16 with a rise of 10 and against 21 at two visits, in one group; each drug arm below its placebo arm."""
+    theta = np.zeros((4, len(calibrate.NAMES)))
+    fits = [calibrate.Surface("passive", theta[0], np.eye(len(theta[0])), theta, ev, 0.0, 0) for ev in (-50.0, 0.0)]
+    found = by_rule(fits, 4, 60, 2)
+    assert set(found) == {trial.rule.name for trial in trials()}
+    placebo, drug = np.array(list(found.values())).T
+    assert (drug < placebo).all()
+    assert found["yildiz2010"][0] > found["sackeim2001"][0] + 0.05 > found["pride2016"][0]
 
 
 def test_denominators_are_counted_as_the_trial_counts() -> None:

@@ -145,6 +145,22 @@ def time_course(fits: Sequence[Surface], draws: int, lanes: int, seed: int) -> T
     return TimeCourse(*(_summary(np.concatenate(part)) for part in (shape, ratio, early, weeks)))
 
 
+def by_rule(fits: Sequence[Surface], draws: int, lanes: int, seed: int) -> dict[str, tuple[float, float]]:
+    """Share relapsed on placebo and on nortriptyline in one group (Sackeim 2001: entry, weeks, dropout) by the rule of each trial, by the rule's name."""
+    sackeim = next(trial for trial in trials() if trial.name == "sackeim2001")
+    rules = {trial.rule.name: trial.rule for trial in trials()}
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(draws, _shares(fits))
+    at = [(m, population(one.resample(rng, n), m)) for m, (one, n) in enumerate(zip(fits, counts, strict=True)) if n]
+    found = {}
+    for name, rule in rules.items():
+        group = replace(sackeim, rule=rule, arms=sackeim.arms[:2])
+        share = [expected(replay(group, q, np.random.default_rng([seed, m]), lanes), group) for m, q in at]
+        placebo, drug = (np.concatenate(share) @ node_weights()).mean(axis=0)
+        found[name] = float(placebo), float(drug)
+    return found
+
+
 def _share_by(day: np.ndarray, week: float) -> np.ndarray:
     """Share relapsed by a week, nodes weighted, kept off 0 and 1, [draw]."""
     return np.clip((day <= 7 * week).mean(axis=2) @ node_weights(), 1e-3, 1 - 1e-3)
