@@ -3,6 +3,7 @@
 import contextlib
 import io
 import pickle
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from filelock import FileLock
 
 from remanent.cli import main
+from remanent.dynamics.compare import settings
 from remanent.stages.analyse import Results, analyse
 from remanent.stages.options import Options
 from remanent.stages.run import RunSummary, run
@@ -75,6 +77,14 @@ def write_small(folder: Path, **changes: object) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def few_simulated() -> Iterator[None]:
+    """What a design can tell judged on 64 simulated patients in place of the hundreds of settings.yaml: less smooth, not otherwise."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(settings()["identifiable"]["simulated_patients"], "value", 64)
+        yield
+
+
 def run_once(folder: Path) -> tuple[Ran, Results]:
     """The study run by the command, in the first process that asks for it in this folder; what it found, as files and as values."""
     kept = folder / "small.pickle"
@@ -92,7 +102,8 @@ def _run(folder: Path) -> tuple[Ran, Results]:
         found.append(analyse(*arguments, **options))
         return found[0]
 
-    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(said), contextlib.redirect_stderr(log):
+    streams = contextlib.redirect_stdout(said), contextlib.redirect_stderr(log)
+    with few_simulated(), pytest.MonkeyPatch.context() as patched, streams[0], streams[1]:
         patched.setattr("remanent.stages.analyse.analyse", kept)
         code = main(["run", str(study), str(out), "--workers", "1", "--json"])
     return Ran(study, out, code, said.getvalue(), log.getvalue()), found[0]

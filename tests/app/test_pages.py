@@ -160,6 +160,30 @@ def test_nothing_is_stored_without_a_reason_or_with_a_value_that_cannot_be(own):
     assert len(record.held(who)) == before
 
 
+def test_a_day_far_from_every_other_is_stored_only_when_said_to_be_right(own):
+    client, record, gate = own
+    who = people(gate)[0]
+    sent = fields(record, who, cell_day="4000")
+    refused = client.post(f"/patients/{who}/enter", data=sent, headers=csrf(client))
+    assert refused.status_code == 422
+    assert "is more than a year from everything on record" in refused.text
+    assert 4000.0 not in _ratings(record, who)
+    assert client.post(f"/patients/{who}/enter", data=sent | {"far": "yes"}, headers=csrf(client)).is_success
+    assert 4000.0 in _ratings(record, who)
+
+
+def test_the_form_names_fields_as_it_labels_them(own):
+    client, record, gate = own
+    who = people(gate)[0]
+    sent = fields(record, who, cell_region="front") | {"table": "eeg"}
+    said = client.post(f"/patients/{who}/enter", data=sent, headers=csrf(client)).text
+    assert ">Band</a>: It is missing" in said
+    sent = fields(record, who, cell_day="-3", cell_charge_mC="-5") | {"table": "ect"}
+    said = client.post(f"/patients/{who}/enter", data=sent, headers=csrf(client)).text
+    assert "is outside the limits" in said
+    assert "The row is used" not in said
+
+
 def test_a_change_that_was_not_seen_is_shown_beside_ones_own_and_not_overwritten(own):
     client, record, gate = own
     who, headers = people(gate)[0], csrf(client)

@@ -11,7 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from synthetic import Cohort, simulate_cohort
 
-from remanent.dynamics.compare import Comparison, compare, settings
+import small
+from remanent.dynamics.compare import Comparison, compare
 from remanent.dynamics.infer import Posterior, fit
 
 # 16 patients and 128 steps each, so that one compiled program serves all of them.
@@ -51,9 +52,8 @@ def posterior(cohort) -> Callable[[str], Posterior]:
 
 @pytest.fixture(scope="session")
 def few_simulated() -> Iterator[None]:
-    """Expected information from 64 simulated patients in place of the hundreds of settings.yaml."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(settings()["identifiable"]["simulated_patients"], "value", 64)
+    """Expected information from few simulated patients."""
+    with small.few_simulated():
         yield
 
 

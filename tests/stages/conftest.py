@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from remanent.stages.analyse import Results
-from small import Ran
+from small import Ran, few_simulated
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few() -> Iterator[None]:
+    """Every run of this room judges its design on few simulated patients."""
+    with few_simulated():
+        yield
 
 
 @pytest.fixture(scope="session")

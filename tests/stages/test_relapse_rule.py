@@ -1,5 +1,6 @@
 """`--relapse-rule`: relapse derived from ratings, recorded by name and shown; a study's own relapse is never replaced."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +11,21 @@ from remanent.relapse.definition import relapse_day, rule
 from remanent.stages.relapses import by_rule, rule_of
 from remanent.study.panel import build_panel
 from remanent.study.tables import read_tables
-from small import Ran, records, write_small
+from small import Ran, records
 
 
 @pytest.fixture(scope="module")
-def without_relapse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small study with its relapse rows taken out, and no scans."""
-    study = write_small(tmp_path_factory.mktemp("rule") / "study", derivatives=False, scan_days=[])
+def without_relapse(ran: Ran, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small study with its relapse rows taken out."""
+    study = Path(shutil.copytree(ran.study, tmp_path_factory.mktemp("rule") / "study"))
     events = study / "phenotype" / "events.tsv"
     events.write_text("".join(line for line in events.read_text().splitlines(True) if "\trelapse\t" not in line))
     return study
 
 
-def test_relapse_is_derived_recorded_and_shown(without_relapse: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_relapse_is_derived_recorded_and_shown(ran: Ran, without_relapse: Path, tmp_path: Path) -> None:
+    """In a folder with results: their scans stay measured, their relapses are gone from the record."""
+    out = Path(shutil.copytree(ran.out, tmp_path / "out"))
     assert main(["run", str(without_relapse), str(out), "--workers", "1", "--relapse-rule", "sackeim2001"]) in {0, 3}
     assert rule_of(out) == "sackeim2001"
     ratings = records(without_relapse / "phenotype" / "hdrs24.tsv")

@@ -16,11 +16,13 @@ from remanent.study import schema
 from remanent.study.entered import Checked, check_row, columns_to_type
 from remanent.study.record.entry import ENTERABLE, ConflictError, Entry, Held, version
 from remanent.study.schema import Column
+from remanent.study.store import Record
 from remanent.treatment.drugs import known, suggest
 
 router = APIRouter(default_response_class=HTMLResponse)
 
 LEAST_REASON, MOST_REASON = 5, 300
+FAR_DAYS = 365.0  # a row that far from every other looks like a slip
 TITLES: Mapping[str, str] = {
     "symptoms": "Rating",
     "medication": "Medication",
@@ -91,8 +93,10 @@ def _store(request: Request, participant_id: str, fields: Mapping[str, str]) -> 
     cells = {column.name: fields.get(f"cell_{column.name}", "") for column in columns_to_type(_known(table))}
     checked = check_row(table, cells, participant_id, rows, (known, suggest), chosen)
     said = [_say(problem.column, problem.problem) for problem in checked.problems if problem.action != "used"]
+    far = "" if said else _far(cells, [row for row in rows if row is not chosen])
+    said += [(_day_column(table), far)] if far and fields.get("far") != "yes" else []
     said += _reason_problem(reason)
-    again: dict[str, Any] = {"table": table, "cells": cells, "correcting": chosen, "reason": reason}
+    again: dict[str, Any] = {"table": table, "cells": cells, "correcting": chosen, "reason": reason, "far": bool(far)}
     if said or checked.table is None:
         return _form(request, person, rows, again | {"said": said}, status=422)
     closed = _closing(checked, chosen)
@@ -165,7 +169,7 @@ def _form(
     parts = {
         "person": person,
         "titles": TITLES,
-        "columns": [(column, _choices(column, table, rows)) for column in columns],
+        "columns": [(column, _choices(column, table, rows, desk.record)) for column in columns],
         "version": version(rows),
         "rows": sorted((row for row in rows if row.table == table), key=_day, reverse=True),
         "labels": {"reason": "Reason", **{column.name: column.label for column in columns}},
@@ -175,6 +179,7 @@ def _form(
         "shown": [column for column in columns if column.name != "detail"],
         "history": desk.record.audit_of(person.row.participant_id, "enter"),
         "said": (),
+        "far": False,
         "conflict": None,
         "leaving": None,
         "reason": "",
@@ -188,12 +193,18 @@ def _form(
 _LONG_NAMES = {name: one.long_name for name, one in schema.INSTRUMENTS.items()} | {
     name: one.long_name for name, one in schema.ANALYTES.items()
 }
+_placements = next(column.levels for column in schema.INPUT["ect"].columns if column.name == "placement")
 _HINTS: Mapping[tuple[str, str], str] = {
     ("symptoms", "instrument"): "The rating scale.",
     ("symptoms", "value"): "Total score.",
     ("medication", "start_day"): "First day on this dose; empty: since before the first record.",
     ("medication", "stop_day"): "First day without this dose; empty: ongoing.",
     ("ema", "value"): "The rating, as the study's other ratings of this item.",
+    ("pet", "value"): "The value, in the unit of the study's other values of this tracer and outcome.",
+    ("eeg", "value"): "The value, in the unit of the study's other values of this band and outcome.",
+    ("pet", "region"): "Brain region, spelled as the study's other rows do.",
+    ("eeg", "region"): "Electrode or brain region, spelled as the study's other rows do.",
+    ("ect", "placement"): f"Electrodes: {'; '.join(f'{name}: {words}' for name, words in _placements.items())}.",
 }
 
 
@@ -208,6 +219,23 @@ def _day(row: Held) -> float:
     """The day of a row, for its place in the list."""
     day = row.values.get("day", row.values.get("start_day"))
     return -math.inf if day is None else float(day)
+
+
+def _day_column(table: str) -> str:
+    return "start_day" if table == "medication" else "day"
+
+
+def _far(cells: Mapping[str, str], rows: Sequence[Held]) -> str:
+    """Why a day that may be used looks like a slip; empty where it does not. The patient's course would reach to it."""
+    typed = cells.get("day") or cells.get("start_day") or ""
+    days = [day for row in rows if math.isfinite(day := _day(row))]
+    if not typed or not days or min(days) - FAR_DAYS <= (day := float(typed)) <= max(days) + FAR_DAYS:
+        return ""
+    first, last = (words.day_label(one) for one in (min(days), max(days)))
+    return (
+        f"{words.day_label(day)} is more than a year from everything on record ({first} to {last}). "
+        "If it is right, say so below and store again."
+    )
 
 
 def _known(table: str) -> str:
@@ -242,10 +270,14 @@ def _cell(value: object) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def _choices(column: Column, table: str, rows: Sequence[Held]) -> list[str]:
-    """What the record's owner may choose from; empty: anything."""
+def _choices(column: Column, table: str, rows: Sequence[Held], record: Record) -> list[str]:
+    """What the record's owner may choose from, or has used so far; empty: anything."""
     if column.levels:
         return list(column.levels)
+    if table in ("pet", "eeg") and column.name in ("measure", "region"):
+        return sorted(set(record.table(table)[column.name].tolist()))
+    if column.name == "unit":
+        return list(dict.fromkeys(unit for one in schema.ANALYTES.values() for unit in (one.unit, *one.units)))
     if column.name == "instrument":
         own = [str(row.values["instrument"]) for row in rows if row.table == "symptoms"]
         return list(dict.fromkeys([*own, *schema.INSTRUMENTS]))
@@ -272,4 +304,7 @@ def _reason_problem(reason: str) -> list[tuple[str, str]]:
 
 
 def _say(column: str, problem: str) -> tuple[str, str]:
-    return {"total": "value"}.get(column, column), words.sentence(problem)
+    """A problem in the words of the form, which names the field itself and stores no part of a row."""
+    told = problem.removesuffix(" The row is used without this value.")
+    told = f"it {told.removeprefix(own)}" if told.startswith(own := f'"{column}" ') else told
+    return {"total": "value"}.get(column, column), words.sentence(told)

@@ -113,6 +113,8 @@ class Workbench:
         """Compute one patient anew from the record as it is now; in words, what came of it."""
         if self._base is None:
             return "The model is not warm yet: the patient's numbers follow when it is"
+        if (readying := self._behind.get("expect-entry")) is not None:
+            readying.join()  # it compiles what is needed here: the same twice at once would take twice as long
         with self._lock:
             self._base = base = read_again(self._base, self.record)
             self._lanes.pop(participant_id, None)

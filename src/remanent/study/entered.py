@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from remanent._errors import Problem
 from remanent.study import schema
-from remanent.study.examine import examine
+from remanent.study.columns import Rows, read_column
+from remanent.study.examine import examine, spelled
 from remanent.study.record.entry import ENTERABLE, Held
 from remanent.study.rules import Context
 from remanent.study.schema import INPUT, Column, Instrument, TableSpec
@@ -19,6 +20,7 @@ from remanent.study.tsv import Sheet
 
 LONGEST_CELL = 500
 TYPED = "the form"
+_JUDGED_TOGETHER = ("medication", "ect")  # tables whose rules look at a participant's other rows
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,10 @@ def check_row(
         suggest_drug=drugs[1],
     )
     start = typed.get("start_day", "")
-    standing = [_as_typed(row, start if row in ended else "") for row in others if row.table == table == "medication"]
+    beside = [row for row in others if row.table == table and table in _JUDGED_TOGETHER]
+    standing = [_as_typed(row, start if row in ended else "") for row in beside]
+    if wrong := _cells_wrong(spec, _sheet(spec, participant_id, [typed])):
+        return Checked(None, wrong)
     sheet = _sheet(spec, participant_id, [*standing, typed])
     found, problems = examine(sheet, TYPED, Described(spec, {}), context)
     mine = tuple(p for p in problems if p.row in (None, len(sheet) + 1))
@@ -94,6 +99,7 @@ def check_row(
     if kept is None or not len(kept):
         return Checked(None, mine or (_problem("", "The row cannot be used."),))
     row = as_symptoms(kept, instrument) if instrument else kept
+    mine += _unknown_name(row, drugs[0])
     twin = next((other for other in others if other.table == table and _key(other) == _key_of(row)), None)
     if twin is not None:
         what = ", ".join(INPUT[table].key[1:])
@@ -103,6 +109,27 @@ def check_row(
         )
     stopped = tuple(_stopped(old, row) for old in ended)
     return Checked(merged(INPUT[table], [*stopped, row]), mine, tuple(ended))
+
+
+def _unknown_name(row: Table, known_drug: Callable[[str], bool]) -> tuple[Problem, ...]:
+    """A laboratory value or sleep measure that no one here knows: kept, as a file's is, and said, as it may be a slip."""
+    column, names = {"labs": ("analyte", schema.ANALYTES), "sleep": ("measure", schema.SLEEP_MEASURES)}.get(
+        row.spec.name, ("", {})
+    )
+    if not column or str(row[column][0]) in names or known_drug(str(row[column][0])):
+        return ()
+    why = f'"{row[column][0]}" is not among those known here ({", ".join(names)}): it is kept and listed, and takes no part. If it is a slip, withdraw it.'
+    return (Problem(TYPED, None, column, why, "used"),)
+
+
+def _cells_wrong(spec: TableSpec, sheet: Sheet) -> tuple[Problem, ...]:
+    """Whatever is wrong with single cells, of every column: a file's row goes with its first reason, who types wants to see them all."""
+    wrong: list[Problem] = []
+    for column in spec.columns:
+        rows = Rows(sheet)
+        read_column(sheet.column(column.name), column, rows, spelled(column.name))
+        wrong += [problem for problem in rows.problems if problem.action != "used"]
+    return tuple(wrong)
 
 
 def _problem(column: str, why: str) -> Problem:

@@ -1,5 +1,6 @@
 """One sheet against its definition: typed columns, the rules of its table, and a reason for every row that is out."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,9 +75,14 @@ def _columns(sheet: Sheet, header: Header, described: Described, rows: Rows, con
             columns[column.name] = session_ids(cells, rows)
         else:
             asked = replace(column, required=False) if by_session and column.name == "day" else column
-            spelling = spellings(column.name) if column.name in ("placement", "event", "sex") else None
-            columns[column.name] = read_column(cells, asked, rows, spelling, described.factor.get(column.name, 1.0))
+            factor = described.factor.get(column.name, 1.0)
+            columns[column.name] = read_column(cells, asked, rows, spelled(column.name), factor)
     if by_session:
         visit = session_ids(sheet.column(header.ours["session_id"]), rows)
         columns["day"] = days_of_sessions(columns["participant_id"], visit, columns["day"], rows, context)
     return columns
+
+
+def spelled(column: str) -> Mapping[str, str] | None:
+    """Other spellings of a column's levels, where it has any."""
+    return spellings(column) if column in ("placement", "event", "sex") else None

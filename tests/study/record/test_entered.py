@@ -186,3 +186,36 @@ def test_a_record_without_entered_rows_reads_as_before(study, tmp_path):
         two.ingest(read(study))
         assert len(two.table("symptoms")) == 0
         assert len(one.table("symptoms")) == 6
+
+
+def test_everything_that_is_wrong_with_a_row_is_said_at_once(record):
+    found = check(record, "pet", day="soon", measure="UCB-J_VT", value="x")
+    assert found.table is None
+    assert [problem.column for problem in found.problems] == ["day", "region", "value"]
+
+
+def test_an_ect_session_is_judged_beside_the_others(record):
+    """A session after the index course is no reason to doubt where day 0 lies."""
+    for day in ("0", "12"):
+        found = check(record, "ect", day=day, placement="BT")
+        assert found.problems == ()
+        store(record, found)
+    again = check(record, "ect", day="12", placement="RUL")
+    assert again.table is None
+    assert "correct that one" in again.problems[-1].problem
+
+
+@pytest.mark.parametrize(
+    ("table", "cells", "said"),
+    [
+        ("labs", {"analyte": "crb", "value": "4", "unit": "mg/L"}, '"crb" is not among those known here'),
+        ("labs", {"analyte": "sertraline", "value": "40", "unit": "ng/mL"}, ""),
+        ("sleep", {"measure": "total sleep", "value": "7"}, '"total sleep" is not among those known here (tst_h'),
+        ("sleep", {"measure": "tst_h", "value": "7"}, ""),
+    ],
+)
+def test_a_name_that_is_not_known_is_kept_and_said(record, table, cells, said):
+    found = check(record, table, day="30", **cells)
+    assert found.table is not None
+    assert [p.action for p in found.problems] == (["used"] if said else [])
+    assert said in "".join(p.problem for p in found.problems)
