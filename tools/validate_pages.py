@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +28,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from remanent.report.pages import page_name, render_index, render_patient
 from remanent.report.saved import from_json, to_json
+from remanent.stages import compared
 from remanent.stages.draws import AFTER, BEFORE, PEOPLE
 from remanent.stages.measure import read
 from remanent.stages.publish import view_name
@@ -66,6 +68,7 @@ def enlarge(study: Path, out: Path, folder: Path, patients: int) -> tuple[Path, 
         _put_features(old_record, record, names)
         _put_draws(old_record, record, names)
     _put_views(out, results, names)
+    _put_comparison(out, results, names)
     return bigger, results
 
 
@@ -123,6 +126,19 @@ def _put_views(out: Path, results: Path, names: dict[str, str]) -> None:
         (results / page_name(new)).write_text(render_patient(view), encoding="utf-8")
 
 
+def _put_comparison(out: Path, results: Path, names: dict[str, str]) -> None:
+    found = compared.kept(out)
+    if found is None:
+        return
+    known, comparison = found
+    who = [name for name, person in names.items() if person in known]
+    rows = [known.index(names[name]) for name in who]
+    told = comparison.identifiability
+    told = replace(told, weight_of_evidence=told.weight_of_evidence[rows], patient=told.patient[rows])
+    by_patient = {name: getattr(comparison, name)[rows] for name in ("patient", "patient_identifiable")}
+    compared.keep(results, who, replace(comparison, identifiability=told, **by_patient))
+
+
 # ---------------------------------------------------------------------------------------------------- reports
 
 
@@ -158,9 +174,11 @@ def opened(browser: Browser, address: str, first: str = "") -> list[float]:
 
 @contextmanager
 def serving(results: Path) -> Iterator[tuple[str, str, int]]:
-    """The app as a user starts it: its address, its start-up address, its process."""
+    """The app as a user starts it for the first time, no program being kept: its address, its start-up address, its process."""
     command = [sys.executable, "-u", "-m", "remanent", "serve", str(results), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as app:
+    nothing_kept = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, **streams, text=True, env=nothing_kept) as app:
         try:
             start = next(line.strip() for line in app.stdout or () if "/open?token=" in line)
             yield start.split("/open")[0], start, app.pid
@@ -236,6 +254,9 @@ def app(results: Path, browser: Browser) -> None:
         print(f"| what-if, opened by {USERS} people within a second | {_percentiles(first)} |")
         print(f"| what-if, a slider moved | {_percentiles(moved)} |")
         print(f"| (processor time of the app per answer) | {each:.0f} | | | |")
+        client.get(f"{base}/patients/{people[0]}/enter")
+        _, moved = what_if(base, start, people)
+        print(f"| what-if, a slider moved, after somebody opened the form to enter a row | {_percentiles(moved)} |")
         for name, path in (("list of patients", "/"), ("cohort", "/cohort"), ("patient", f"/patients/{people[-1]}")):
             print(f"| {name} | {_percentiles(opened(browser, base + path, start))} |")
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
