@@ -126,6 +126,7 @@ def _differences(spec: TrialSpec, found: Sequence[Replicate]) -> list[dict[str, 
             parts = [measure(one.outcomes[policy.name]) - measure(one.outcomes[first]) for one in found]
             within = float(np.std(parts[0]) / np.sqrt(spec.patients))
             mean, low, high = interval(np.array([part.mean() for part in parts]), within, share=False)
+            low, high = (max(-1.0, low), min(1.0, high)) if name in SHARES else (low, high)
             rows.append(
                 {"policy": policy.name, "against": first, "measure": name, "mean": mean, "lower": low, "upper": high}
             )
