@@ -27,7 +27,7 @@ def tail_smoothed(log_ratio: Float[np.ndarray, " draw"]) -> tuple[Float[np.ndarr
     top, cut = order[-tail:], log_ratio[order[-tail - 1]]
     excess = np.exp(log_ratio[top]) - np.exp(cut)
     if tail < _LEAST_TAIL or not excess[0] > 0:
-        return log_ratio + shift, -np.inf if np.ptp(log_ratio) == 0 else np.inf
+        return log_ratio + shift, -np.inf if np.ptp(log_ratio) < 1e-9 else np.inf
     k, scale = fit_pareto(excess)
     p = (np.arange(1, tail + 1) - 0.5) / tail
     quantile = scale * np.expm1(-k * np.log1p(-p)) / k if abs(k) > 1e-12 else -scale * np.log1p(-p)

@@ -20,6 +20,7 @@ from remanent.dynamics.reference import reference_on, reference_words
 from remanent.dynamics.sample import sampled
 from remanent.dynamics.states import States, posterior_states
 from remanent.dynamics.steps import Grid, unobserved
+from remanent.dynamics.weighing import Weighed
 from remanent.plan.decide import Advice, Interval, Situation, Thresholds, decide, shipped_thresholds, thresholds_for
 from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
 from remanent.relapse.predict import (
@@ -35,6 +36,7 @@ from remanent.relapse.predict import (
     relapse_probability,
     remanence,
 )
+from remanent.stages.comparison import weigh_drawn
 from remanent.stages.contribution import Contribution, contributions
 from remanent.stages.options import Inference
 from remanent.stages.standing import Standing
@@ -115,6 +117,7 @@ class Results:
     after: Ensemble
     before: Ensemble
     reference: str = ""
+    weighed: tuple[Weighed, ...] = ()
 
     @property
     def states(self) -> States:
@@ -232,6 +235,7 @@ def analyse(
         after=after,
         before=before,
         reference=reference_words() if few else "",
+        weighed=() if few or known is not None else weigh_drawn(after, timeline.grid, log),
     )
 
 

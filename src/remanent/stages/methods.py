@@ -154,8 +154,13 @@ def _inference(results: Results | None) -> str:
         f"One state-space model was fitted to {len(results.timeline.lanes)} patients and {len(results.indicators.names)} measures under each of four "
         "mechanisms. The patients' latent states and random effects were integrated out by a Kalman filter on each patient's own days; relapse entered by an "
         f"assumed-density update of the hazard. The {results.posterior.layout.size} population parameters were estimated by the mode of their posterior "
-        f"with a Laplace approximation. {state} Random seed {results.seed}."
+        f"with a Laplace approximation. {state} {_approximation(results)}Random seed {results.seed}."
     )
+
+
+def _approximation(results: Results) -> str:
+    said = [f"{one.mechanism}: {one.message[0].lower()}{one.message[1:]}" for one in results.weighed]
+    return f"The approximation was checked by importance weights of its own draws: {'; '.join(said)}. " if said else ""
 
 
 def _mechanisms(results: Results | None) -> str:

@@ -1,0 +1,77 @@
+"""How far a Laplace approximation is from the posterior that it stands for: importance weights of its own draws.
+
+    w_d = p(y, theta_d) / q(theta_d),   q the Gaussian of the fit,   log Z = log mean w_d
+
+The weights' tail, the shape k of a generalised Pareto, says whether such an average can be trusted at all (Vehtari 2024, arXiv 1507.02646); their mean is an
+estimate of the evidence that needs no approximation. Where the Gaussian is right all weights are the Laplace evidence.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.special import logsumexp
+
+from remanent.dynamics.compare import settings
+from remanent.dynamics.infer import Fit
+from remanent.dynamics.pareto import tail_smoothed
+from remanent.dynamics.pointwise import Thetas, log_joint, log_prior
+from remanent.dynamics.priors import Layout, Mechanism
+from remanent.dynamics.steps import Grid
+
+MOST_DRAWS, LEAST_DRAWS = 120, 30
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What the weights say of one mechanism's approximation.
+
+    Attributes
+    ----------
+    gap
+        Log evidence by the weights minus that of Laplace (nats).
+    error
+        Monte Carlo standard error of the gap (nats).
+    k
+        Pareto shape of the weights.
+    draws
+        How many were weighed.
+    """
+
+    mechanism: Mechanism
+    gap: float
+    error: float
+    k: float
+    draws: int
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the approximation holds by the thresholds of settings.yaml."""
+        limits = settings()["laplace"]
+        return bool(self.k <= limits["k"]["value"] and abs(self.gap) - 2 * self.error <= limits["gap"]["value"])
+
+    @property
+    def message(self) -> str:
+        """The same in words."""
+        verdict = "holds" if self.trusted else "is not to be relied on; ask for --inference nuts"
+        return f"The Gaussian approximation {verdict} (evidence off by {self.gap:+.1f} ± {self.error:.1f} nats, k {self.k:.2f})"
+
+
+def weigh(layout: Layout, fit: Fit, thetas: Thetas, grid: Grid) -> Weighed | None:
+    """Weights of draws of the Gaussian of `fit`; None where there are too few draws, or the fit holds those of chains."""
+    thetas = thetas[:MOST_DRAWS]
+    if fit.draws is not None or len(thetas) < LEAST_DRAWS:
+        return None
+    root = np.linalg.cholesky(fit.cov)
+    z = solve_triangular(root, (thetas - fit.mode).T, lower=True).T
+    log_q = log_prior(z) - np.log(np.diag(root)).sum()
+    log_weight, k = tail_smoothed(log_joint(layout, fit.mechanism, grid)(thetas) - log_q)
+    share = np.exp(log_weight - logsumexp(log_weight))
+    error = np.sqrt(max((share**2).sum() - 1 / len(share), 0.0))
+    return Weighed(
+        fit.mechanism,
+        float(logsumexp(log_weight) - np.log(len(log_weight)) - fit.log_evidence),
+        float(error),
+        float(k),
+        len(log_weight),
+    )
