@@ -83,6 +83,7 @@ def test_contrasts_and_parameters_are_judged_by_name(comparison, cohort):
     pairs = {(c.one, c.other): c for c in found.contrasts}
     assert len(pairs) == 6
     assert pairs["natural", "passive"].informed
+    assert pairs["natural", "passive"].nats > 2
     assert pairs["passive", "dual"].traded_against == "c_ratio", "consolidation by the drug or without it"
     assert pairs["passive", "dual"].if_known < 0.9 * pairs["passive", "dual"].sd_ratio
     assert all(0 < c.if_known <= c.sd_ratio for c in found.contrasts)
@@ -93,6 +94,7 @@ def test_contrasts_and_parameters_are_judged_by_name(comparison, cohort):
     assert not any(c.informed for c in blind.contrasts)
     np.testing.assert_allclose([c.sd_ratio for c in blind.contrasts], 1.0, atol=1e-6)
     np.testing.assert_allclose([c.if_known for c in blind.contrasts], 1.0, atol=1e-6)
+    np.testing.assert_allclose([c.nats for c in blind.contrasts], 0.0, atol=1e-6)
 
 
 def test_parameters_left_to_their_priors_are_named(cohort, comparison, posterior):

@@ -27,7 +27,7 @@ CONTRACT = {
     "states": "participant_id day function_mean function_sd structure_mean structure_sd withdrawal_mean",
     "mechanisms": "participant_id mechanism probability log_evidence identifiable",
     "comparison": "mechanism inference log_evidence evidence_error loo loo_se loo_difference loo_difference_se worst_k",
-    "identifiability": "kind name expected_sd_ratio traded_against sd_ratio_if_known informed posterior_sd_ratio decided_by prior",
+    "identifiability": "kind name expected_sd_ratio expected_nats informed posterior_sd_ratio decided_by prior",
     "remanence": "participant_id day horizon_days remanence_mean remanence_lower remanence_upper hold_mean hold_lower hold_upper",
     "forecasts": "participant_id plan day horizon_days relapse_mean relapse_lower relapse_upper",
     "plans": "participant_id day advice reasons missing",

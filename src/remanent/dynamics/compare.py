@@ -49,6 +49,9 @@ class Contrast:
     sd_ratio
         Expected posterior over prior sd of the gain in which they differ, the other gain being unknown wherever one of them has it; of the
         better known one where they differ in both.
+    nats
+        Expected weight of evidence of the whole cohort for the true one, the smaller of the two directions, were all parameters known: a bound from above, and
+        often a hundred times too much, since the other mechanism's parameters give way.
     traded_against, if_known
         The parameter that the data trade that gain against most (empty: none in particular), and the ratio that would be left were it known.
     informed
@@ -58,6 +61,7 @@ class Contrast:
     one: Mechanism
     other: Mechanism
     sd_ratio: float
+    nats: float
     traded_against: str
     if_known: float
     informed: bool
@@ -237,11 +241,13 @@ def identifiability(
     background = [_PAIR[effect][int(other[effect] >= 0.5)][1] for effect in range(len(EFFECTS))]
     gains = [known[m, effect] for effect, m in enumerate(background)]
     sd_ratio = np.array([gain.sd_ratio for gain in gains])
-    nats = _weights_of_evidence(_expected_log_lik(layout, typical, simulated)[..., :lanes], other)
+    expected = _expected_log_lik(layout, typical, simulated)[..., :lanes]
+    nats = _weights_of_evidence(expected, other)
     limit = limits["sd_ratio"]["value"]
     cohort = sd_ratio <= limit
     patient = cohort[None] & (nats >= limits["patient_nats"]["value"])
-    contrasts = tuple(_contrast(known, pair, limit) for pair in combinations(range(len(MECHANISMS)), 2))
+    pairs = combinations(range(len(MECHANISMS)), 2)
+    contrasts = tuple(_contrast(known, expected.sum(2), pair, limit) for pair in pairs)
     sd = np.sqrt(np.diag(cov[_DUAL]))
     return Identifiability(sd_ratio, nats, cohort, patient, _reason(gains, cohort), sd, contrasts)
 
@@ -263,12 +269,19 @@ def _known(layout: Layout, cov: Float[np.ndarray, "param param"], effect: int) -
     return _Known(float(sd[gain]), name, float(sd[gain] * np.sqrt(1 - correlation[most] ** 2)))
 
 
-def _contrast(known: Mapping[tuple[int, int], _Known], pair: tuple[int, int], limit: float) -> Contrast:
+def _contrast(
+    known: Mapping[tuple[int, int], _Known],
+    expected: Float[np.ndarray, "model data"],
+    pair: tuple[int, int],
+    limit: float,
+) -> Contrast:
     one, other = pair
     differ = np.flatnonzero(SWITCHES[one] != SWITCHES[other])
     background = int(np.flatnonzero((np.maximum(SWITCHES[one], SWITCHES[other]) == SWITCHES).all(1))[0])
     best = min((known[background, int(effect)] for effect in differ), key=lambda gain: gain.sd_ratio)
-    return Contrast(MECHANISMS[one], MECHANISMS[other], *best, best.sd_ratio <= limit)
+    nats = float(min(expected[a, a] - expected[b, a] for a, b in (pair, pair[::-1])))
+    ratio, traded, if_known = best
+    return Contrast(MECHANISMS[one], MECHANISMS[other], ratio, nats, traded, if_known, ratio <= limit)
 
 
 def _expected_cov(layout: Layout, theta: np.ndarray, switches: np.ndarray, data: Sequence[Grid]) -> np.ndarray:

@@ -75,12 +75,13 @@ def identifiability_table(posterior: Posterior, comparison: Comparison) -> Colum
         "kind": ["contrast"] * len(contrasts) + ["parameter"] * len(parameters),
         "name": [f"{c.one} or {c.other}" for c in contrasts] + list(layout.names),
         "expected_sd_ratio": [c.sd_ratio for c in contrasts] + known.parameter_sd.tolist(),
-        "traded_against": [c.traded_against or None for c in contrasts] + [None] * len(parameters),
-        "sd_ratio_if_known": [c.if_known for c in contrasts] + [None] * len(parameters),
+        "expected_nats": [c.nats for c in contrasts] + [None] * len(parameters),
         "informed": [c.informed for c in contrasts] + (known.parameter_sd <= limit).tolist(),
         "posterior_sd_ratio": [None] * len(contrasts) + found.tolist(),
         "decided_by": [None] * len(contrasts) + [_decided_by(ratio) for ratio in found],
         "prior": [None] * len(contrasts) + [_prior(name) for name in layout.names],
+        "traded_against": [c.traded_against or None for c in contrasts] + [None] * len(parameters),
+        "sd_ratio_if_known": [c.if_known for c in contrasts] + [None] * len(parameters),
     }
 
 
