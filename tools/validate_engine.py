@@ -1,7 +1,8 @@
 """Is the mechanism engine right, and how fast is it? Prints the figures of docs/validation/engine.md.
 
-usage: python tools/validate_engine.py [SECTION ...] [--cohorts N]     all sections by default: hazard evidence sampling left_out joint mechanisms bump
-       trace calibration speed. N: simulated cohorts of each kind (default 20; calibration: 25 times as many). `speed` also draws docs/validation/speed.svg.
+usage: python tools/validate_engine.py [SECTION ...] [--cohorts N]     all sections by default: hazard evidence sampling left_out joint mechanisms
+       mimicry bump trace calibration speed. N: simulated cohorts of each kind (default 20; calibration: 25 times as many).
+       `speed` also draws docs/validation/speed.svg.
 """
 
 import argparse
@@ -66,6 +67,12 @@ def mechanisms(cohorts: int) -> Rows:
             yield f"{design}: truth {truth}", found
 
 
+def mimicry(_: int) -> Rows:
+    """What tells dual from passive once passive's parameters may give way."""
+    for patients in (40, 300):
+        yield f"{patients} patients, 7 scans, tapers", recovery.mimicked(patients, 7)
+
+
 def bump(cohorts: int) -> Rows:
     """Withdrawal symptoms alone must not be forecast as relapse."""
     yield f"40 patients, {cohorts} cohorts", recovery.withdrawal_alone(40, range(cohorts))
@@ -104,7 +111,8 @@ def _draw_speed(milliseconds: dict[int, float]) -> None:
 
 
 SECTIONS: dict[str, Callable[[int], Rows]] = {
-    f.__name__: f for f in (hazard, evidence, sampling, left_out, joint, mechanisms, bump, trace, calibration, speed)
+    f.__name__: f
+    for f in (hazard, evidence, sampling, left_out, joint, mechanisms, mimicry, bump, trace, calibration, speed)
 }
 
 

@@ -1,16 +1,20 @@
 """What the engine makes of cohorts whose truth is known: mechanism by design, withdrawal symptoms alone, an imaging trace of ECT alone."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
+import jax.numpy as jnp
 import numpy as np
 import synthetic
+from scipy.optimize import minimize
 from synthetic import Cohort, simulate_cohort
 
-from remanent.dynamics.compare import compare
+from remanent.dynamics.compare import _simulated, _typical_effects, compare
 from remanent.dynamics.grid import look_ahead
-from remanent.dynamics.infer import fit
-from remanent.dynamics.priors import MECHANISMS, SWITCHES
+from remanent.dynamics.infer import by_lane, fit
+from remanent.dynamics.priors import MECHANISMS, SWITCHES, Layout
 from remanent.dynamics.states import posterior_states
+from remanent.dynamics.steps import Grid
 from remanent.relapse.predict import EDGES_DAYS, posterior_ensemble, relapse_probability, roll
 from remanent.treatment.drugs import CLASSES
 
@@ -50,6 +54,53 @@ def confusion(patients: int, scans: int, *, tapers: bool, cohorts: int, seed: in
 
 
 _EFFECTS = ((0, "passive"), (1, "active"))
+
+
+def mimicked(patients: int, scans: int, seed: int = 0) -> Figures:
+    """Passive fitted to what dual is expected to show, all else being as in the mode of a simulated dual cohort: what is left to tell them apart by.
+
+    Expected log likelihoods are means over copies of the cohort's design; the search is for the most likely parameters under a prior three times as wide.
+    """
+    cohort = simulate_cohort(np.random.default_rng([seed, 0]), patients, scans=SCANS[scans], truth=of_mechanism("dual"))
+    grid, layout = cohort.timeline.grid, cohort.layout
+    posterior = fit(layout, grid)
+    dual, passive = MECHANISMS.index("dual"), MECHANISMS.index("passive")
+    theta = _typical_effects(posterior)[dual]
+    acting = [layout.acting(m) for m in (passive, dual)]
+    data = _simulated(layout, np.random.default_rng(seed), (theta, acting[1]), grid, -(-320 // grid.dt.shape[1]))
+    truth, rival = (_most_likely(layout, theta, switches, data) for switches in acting[::-1])
+    held = [_expected(layout, theta, switches, data)[0] for switches in acting]
+    moved = (rival[1] - theta)[layout.index("c_ratio")]
+    return {
+        "nats for dual, every parameter held": held[1] - held[0],
+        "nats for dual, parameters free in both": truth[0] - rival[0],
+        "shift of consolidation without the drug (prior sd)": float(moved),
+    }
+
+
+def _expected(layout: Layout, theta: np.ndarray, switches: np.ndarray, data: list[Grid]) -> tuple:
+    """Expected log likelihood of the cohort, its gradient, and the outer product of the patients' scores."""
+    found = [by_lane(layout)(jnp.asarray(theta), jnp.asarray(switches), one) for one in data]
+    scores = [np.asarray(s) for _, s in found]
+    value = np.mean([float(v.sum()) for v, _ in found])
+    return value, np.mean([s.sum(1) for s in scores], axis=0), np.mean([s @ s.T for s in scores], axis=0)
+
+
+def _most_likely(layout: Layout, start: np.ndarray, switches: np.ndarray, data: list[Grid]) -> tuple:
+    """(expected log likelihood, theta) at its maximum under a wide prior."""
+    weak = 1 / 9
+
+    @lru_cache(maxsize=64)
+    def at(key: bytes) -> tuple:
+        theta = np.frombuffer(key)
+        value, slope, curvature = _expected(layout, theta, switches, data)
+        pull = weak * theta
+        return -value + theta @ pull / 2, pull - slope, curvature + weak * np.eye(theta.size), value
+
+    parts = [lambda theta, k=k: at(theta.tobytes())[k] for k in range(3)]
+    options = {"initial_trust_radius": 3.0, "max_trust_radius": 20.0, "maxiter": 30, "gtol": 0.05}
+    found = minimize(parts[0], start, jac=parts[1], hess=parts[2], method="trust-exact", options=options)
+    return at(found.x.tobytes())[3], found.x
 
 
 def _relapse(cohort: Cohort, patients: int) -> np.ndarray:

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from remanent.cli import main
+from remanent.stages.live import load_base, one_patient
+from remanent.study.store import Record
 from small import records, write_small
 
 
@@ -24,3 +26,11 @@ def test_one_patient_gets_a_labelled_prior_forecast_and_no_advice(tmp_path: Path
     page = (out / "sub-001.html").read_text()
     assert "the reference prior, made on" in page
     assert "converged (mode found" not in page
+
+    with Record.open(out, create=False) as record:
+        base = load_base(record, out)
+        for anew in (False, True):
+            alone = one_patient(base, "sub-001", anew=anew).results
+            assert alone.reference, "the app says what its numbers rest on, as the run does"
+            assert all(informed.all() for informed in alone.outcome.informed.values())
+            assert [one.code for one in alone.advice] == ["not_enough_data"]

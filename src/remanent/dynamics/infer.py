@@ -56,6 +56,28 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Weighed:
+    """What importance weights of a Gaussian approximation's own draws say of it (`weighing`).
+
+    Attributes
+    ----------
+    gap
+        Log evidence by the weights minus that of Laplace (nats).
+    error
+        Monte Carlo standard error of the gap (nats).
+    k
+        Pareto shape of the weights.
+    draws
+        How many were weighed.
+    """
+
+    gap: float
+    error: float
+    k: float
+    draws: int
+
+
+@dataclass(frozen=True)
 class Fit:
     """Gaussian approximation of the population posterior under one mechanism, in standard-normal prior coordinates.
 
@@ -75,6 +97,8 @@ class Fit:
         Draws of theta by NUTS (`sample`), which then stand in place of the Gaussian, [draw, param]; None: there are none.
     sampling
         How those chains went; None where there are none.
+    weighed
+        How good the Gaussian is; None where it was not drawn from, or chains stand in its place.
     """
 
     mechanism: Mechanism
@@ -86,6 +110,7 @@ class Fit:
     message: str
     draws: np.ndarray | None = None
     sampling: Sampling | None = None
+    weighed: Weighed | None = None
 
     def draw(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "draw param"]:
         """Draws of theta: of the chains where there are any, else from the Gaussian approximation."""

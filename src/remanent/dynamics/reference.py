@@ -17,6 +17,8 @@ from remanent.dynamics.filter import Grid
 from remanent.dynamics.infer import Fit, Posterior, on_data
 from remanent.dynamics.priors import Layout
 
+NOT_FITTED = "not fitted to this study"
+
 
 @cache
 def reference() -> Mapping[str, Any]:
@@ -52,10 +54,15 @@ def reference_posterior(layout: Layout) -> Posterior:
                 log_evidence=float(entry["log_evidence"]),
                 patient_log_lik=np.empty(0),
                 converged=True,
-                message=f"not fitted to this study: {reference_words()}",
+                message=f"{NOT_FITTED}: {reference_words()}",
             )
         )
     return Posterior(layout, tuple(fits))
+
+
+def is_reference(posterior: Posterior) -> bool:
+    """Whether this is the reference prior, kept with a study that was too small to fit."""
+    return all(fit.message.startswith(NOT_FITTED) for fit in posterior.fits)
 
 
 def reference_on(layout: Layout, grid: Grid) -> Posterior:

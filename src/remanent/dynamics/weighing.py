@@ -6,55 +6,30 @@ The weights' tail, the shape k of a generalised Pareto, says whether such an ave
 estimate of the evidence that needs no approximation. Where the Gaussian is right all weights are the Laplace evidence.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
 from remanent.dynamics.compare import settings
-from remanent.dynamics.infer import Fit
+from remanent.dynamics.infer import Fit, Weighed
 from remanent.dynamics.pareto import tail_smoothed
 from remanent.dynamics.pointwise import Thetas, log_joint, log_prior
-from remanent.dynamics.priors import Layout, Mechanism
+from remanent.dynamics.priors import Layout
 from remanent.dynamics.steps import Grid
 
 MOST_DRAWS, LEAST_DRAWS = 120, 30
 
 
-@dataclass(frozen=True)
-class Weighed:
-    """What the weights say of one mechanism's approximation.
+def trusted(found: Weighed) -> bool:
+    """Whether the approximation holds by the thresholds of settings.yaml."""
+    limits = settings()["laplace"]
+    return bool(found.k <= limits["k"]["value"] and abs(found.gap) - 2 * found.error <= limits["gap"]["value"])
 
-    Attributes
-    ----------
-    gap
-        Log evidence by the weights minus that of Laplace (nats).
-    error
-        Monte Carlo standard error of the gap (nats).
-    k
-        Pareto shape of the weights.
-    draws
-        How many were weighed.
-    """
 
-    mechanism: Mechanism
-    gap: float
-    error: float
-    k: float
-    draws: int
-
-    @property
-    def trusted(self) -> bool:
-        """Whether the approximation holds by the thresholds of settings.yaml."""
-        limits = settings()["laplace"]
-        return bool(self.k <= limits["k"]["value"] and abs(self.gap) - 2 * self.error <= limits["gap"]["value"])
-
-    @property
-    def message(self) -> str:
-        """The same in words."""
-        verdict = "holds" if self.trusted else "is not to be relied on; ask for --inference nuts"
-        return f"The Gaussian approximation {verdict} (evidence off by {self.gap:+.1f} ± {self.error:.1f} nats, k {self.k:.2f})"
+def message(found: Weighed) -> str:
+    """The same in words."""
+    verdict = "holds" if trusted(found) else "is not to be relied on; ask for --inference nuts"
+    return f"the Gaussian approximation {verdict} (evidence off by {found.gap:+.1f} ± {found.error:.1f} nats, k {found.k:.2f})"
 
 
 def weigh(layout: Layout, fit: Fit, thetas: Thetas, grid: Grid) -> Weighed | None:
@@ -69,7 +44,6 @@ def weigh(layout: Layout, fit: Fit, thetas: Thetas, grid: Grid) -> Weighed | Non
     share = np.exp(log_weight - logsumexp(log_weight))
     error = np.sqrt(max((share**2).sum() - 1 / len(share), 0.0))
     return Weighed(
-        fit.mechanism,
         float(logsumexp(log_weight) - np.log(len(log_weight)) - fit.log_evidence),
         float(error),
         float(k),

@@ -16,11 +16,10 @@ from remanent.dynamics.infer import Posterior, fit, on_data
 from remanent.dynamics.leave_out import LeftOut, leave_out
 from remanent.dynamics.model import FormName
 from remanent.dynamics.priors import MECHANISMS, layout
-from remanent.dynamics.reference import reference_on, reference_words
+from remanent.dynamics.reference import is_reference, reference_on, reference_words
 from remanent.dynamics.sample import sampled
 from remanent.dynamics.states import States, posterior_states
 from remanent.dynamics.steps import Grid, unobserved
-from remanent.dynamics.weighing import Weighed
 from remanent.plan.decide import Advice, Interval, Situation, Thresholds, decide, shipped_thresholds, thresholds_for
 from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
 from remanent.relapse.predict import (
@@ -117,7 +116,6 @@ class Results:
     after: Ensemble
     before: Ensemble
     reference: str = ""
-    weighed: tuple[Weighed, ...] = ()
 
     @property
     def states(self) -> States:
@@ -182,7 +180,7 @@ def analyse(
         return None
     timeline = build_timeline(panel, design, (0, alone.least_steps, 0))
     log("grid", patients=len(timeline.lanes), steps=int(timeline.steps.max()), indicators=len(design.indicators.names))
-    few = known is None and len(timeline.lanes) < comparing.settings()["cohort"]["patients"]["value"]
+    few = is_reference(known[1]) if known else len(timeline.lanes) < comparing.settings()["cohort"]["patients"]["value"]
     posterior = alone.drawn[0].posterior if alone.drawn else _settled(timeline, known[1] if known else None, few=few)
     forms: Mapping[str, float] = {}
     if how.form == "both" and known is None and not few:
@@ -196,6 +194,8 @@ def analyse(
     comparison = told or comparing.compare(posterior, timeline.grid, len(timeline.lanes), seed)
     log("compare", **{m: round(float(p), 4) for m, p in zip(MECHANISMS, comparison.cohort, strict=True)})
     after, before = alone.drawn or ensembles(timeline, posterior, comparison.evidence_weight, seed, alone)
+    if known is None and not few:
+        posterior = weigh_drawn(posterior, after, timeline.grid, log)
     outcome = forecast(panel, timeline, after, before)
     outcome = _of_reference(outcome, timeline.grid) if few else outcome
     lacks = _lacks(panel, comparison)
@@ -235,7 +235,6 @@ def analyse(
         after=after,
         before=before,
         reference=reference_words() if few else "",
-        weighed=() if few or known is not None else weigh_drawn(after, timeline.grid, log),
     )
 
 

@@ -1,6 +1,7 @@
 """What stands behind the mechanism probabilities, as columns: evidence, predictive score and status of each fit; what the design can inform, by name."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,15 @@ from remanent.dynamics.infer import Fit, Posterior
 from remanent.dynamics.leave_out import LeftOut, difference
 from remanent.dynamics.priors import table, where
 from remanent.dynamics.steps import Grid
-from remanent.dynamics.weighing import Weighed, weigh
+from remanent.dynamics.weighing import message, weigh
 from remanent.relapse.predict import Ensemble
 
 Columns = dict[str, list[Any]]
 
 
-def comparison_table(posterior: Posterior, left_out: Sequence[LeftOut], weighed: Sequence[Weighed]) -> Columns:
+def comparison_table(posterior: Posterior, left_out: Sequence[LeftOut]) -> Columns:
     """One row a mechanism; predictive scores are compared with the best one's."""
-    checks = {one.mechanism: one for one in weighed}
-    check = [checks.get(fit.mechanism) for fit in posterior.fits]
+    check = [fit.weighed for fit in posterior.fits]
     best = max(left_out, key=lambda score: score.total)
     gaps = [difference(score, best) for score in left_out]
     chains = [fit.sampling for fit in posterior.fits]
@@ -39,30 +39,32 @@ def comparison_table(posterior: Posterior, left_out: Sequence[LeftOut], weighed:
         "bulk_ess": [_finite(c.bulk_ess) if c else None for c in chains],
         "divergences": [c.divergences if c else None for c in chains],
         "converged": [fit.converged for fit in posterior.fits],
-        "message": [_message(*one) for one in zip(posterior.fits, left_out, check, strict=True)],
+        "message": [_message(*one) for one in zip(posterior.fits, left_out, strict=True)],
         "laplace_gap": [c.gap if c else None for c in check],
         "laplace_gap_error": [c.error if c else None for c in check],
         "laplace_k": [_finite(c.k) if c else None for c in check],
     }
 
 
-def weigh_drawn(after: Ensemble, grid: Grid, log: Callable[..., None]) -> tuple[Weighed, ...]:
-    """The Laplace approximation of each mechanism that carries weight, by the draws behind the forecasts."""
-    fits, layout = after.posterior.fits, after.posterior.layout
-    every = (weigh(layout, fits[m], t.theta, grid) for m, t in zip(after.mechanisms, after.today, strict=True))
-    found = tuple(one for one in every if one is not None)
-    for one in found:
-        log("weigh", mechanism=one.mechanism, gap=round(one.gap, 2), error=round(one.error, 2), k=round(one.k, 2))
-    return found
+def weigh_drawn(posterior: Posterior, after: Ensemble, grid: Grid, log: Callable[..., None]) -> Posterior:
+    """The same, each Gaussian weighed by the draws behind the forecasts; a mechanism without weight has none."""
+    fits = list(posterior.fits)
+    for m, today in zip(after.mechanisms, after.today, strict=True):
+        found = weigh(posterior.layout, fits[m], today.theta, grid)
+        fits[m] = replace(fits[m], weighed=found)
+        if found is not None:
+            shown = {name: round(getattr(found, name), 2) for name in ("gap", "error", "k")}
+            log("weigh", mechanism=fits[m].mechanism, **shown)
+    return Posterior(posterior.layout, tuple(fits))
 
 
 def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _message(fit: Fit, score: LeftOut, check: Weighed | None) -> str:
-    weighed = f" {check.message}." if check else ""
-    return f"Fit: {fit.message}.{weighed} Score of patients left out: {score.message}."
+def _message(fit: Fit, score: LeftOut) -> str:
+    checked = f"; {message(fit.weighed)}" if fit.weighed else ""
+    return f"Fit: {fit.message}{checked}. Score of patients left out: {score.message}."
 
 
 def identifiability_table(posterior: Posterior, comparison: Comparison) -> Columns:

@@ -11,6 +11,7 @@ from remanent.dynamics.compare import settings
 from remanent.dynamics.indicators import pattern
 from remanent.dynamics.priors import meanings
 from remanent.dynamics.priors import table as prior_table
+from remanent.dynamics.weighing import message
 from remanent.plan.decide import LIMITS, Thresholds, shipped_thresholds
 from remanent.report.methods import MethodsView, Sourced, references
 from remanent.stages.analyse import DRAWS, Results
@@ -159,8 +160,8 @@ def _inference(results: Results | None) -> str:
 
 
 def _approximation(results: Results) -> str:
-    said = [f"{one.mechanism}: {one.message[0].lower()}{one.message[1:]}" for one in results.weighed]
-    return f"The approximation was checked by importance weights of its own draws: {'; '.join(said)}. " if said else ""
+    said = [f"{one.mechanism}: {message(one.weighed)}" for one in results.posterior.fits if one.weighed]
+    return f"It was checked by importance weights of its own draws: {'; '.join(said)}. " if said else ""
 
 
 def _mechanisms(results: Results | None) -> str:

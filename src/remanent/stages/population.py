@@ -13,7 +13,7 @@ from remanent import __version__
 from remanent._errors import InputError, Problem
 from remanent.dynamics.design import Covariate, Design, choose_design
 from remanent.dynamics.indicators import Indicators
-from remanent.dynamics.infer import Fit, Posterior, Sampling
+from remanent.dynamics.infer import Fit, Posterior, Sampling, Weighed
 from remanent.dynamics.priors import layout
 from remanent.study.panel import Panel
 from remanent.study.record.files import write_whole
@@ -39,6 +39,7 @@ def save(out: Path, design: Design, posterior: Posterior) -> Path:
                 "log_evidence": f.log_evidence,
                 "converged": f.converged,
                 "message": f.message,
+                **({"weighed": asdict(f.weighed)} if f.weighed else {}),
                 **_chains(f),
             }
             for f in posterior.fits
@@ -147,6 +148,7 @@ def _fit(entry: dict[str, Any]) -> Fit:
         message=str(entry["message"]),
         draws=np.array(entry["draws"], float) if "draws" in entry else None,
         sampling=Sampling(**entry["sampling"]) if "sampling" in entry else None,
+        weighed=Weighed(**entry["weighed"]) if "weighed" in entry else None,
     )
 
 

@@ -22,7 +22,7 @@ def tables(results: Results | None) -> dict[str, Columns]:
     return {
         "states": _states_table(results),
         "mechanisms": _mechanisms_table(results),
-        "comparison": comparison_table(results.posterior, results.left_out, results.weighed),
+        "comparison": comparison_table(results.posterior, results.left_out),
         "identifiability": identifiability_table(results.posterior, results.comparison),
         "remanence": _remanence_table(results),
         "forecasts": _forecasts_table(results),
