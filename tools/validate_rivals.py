@@ -15,7 +15,7 @@ from remanent.dynamics.grid import build_timeline
 from remanent.relapse.landmark import Landmarks
 from remanent.relapse.learn import compete, folds
 from remanent.relapse.rivals import DAYS
-from remanent.relapse.score import as_score, brier, patient_weights
+from remanent.relapse.score import as_score, brier, gap, patient_weights
 from remanent.stages import rivals
 from remanent.stages.measure import measure_study
 from remanent.stages.out_of_fold import Source, mechanistic
@@ -35,9 +35,10 @@ _DESIGN = {
     "derivatives": False,
     "truth_paths": 2,
     "enrolment_days": 0,
+    "follow_up_days": 420,  # beyond the last landmark's horizon: who is well when the study ends must count as well by then
     "dropout_per_day": 0.0003,
     "scan_days": [-28, 7, 45, 90, 170],
-    "rating_days": [3, 14, 28, 42, 56, 70, 91, 119, 147, 182, 210, 238, 273, 301, 329, 364],
+    "rating_days": [3, 14, 28, 42, 56, 70, 91, 119, 147, 182, 210, 238, 273, 301, 329, 364, 392, 420],
     "madrs_days": [],
     "sleep_every_days": 28,
     "arms": [
@@ -132,6 +133,8 @@ def table(parts: list[tuple[Landmarks, dict[str, np.ndarray]]]) -> list[str]:
         patient=patient,
         stratum=stratum,
     )
+    if gap(known, HORIZON) != "estimated":
+        raise RuntimeError(f"relapse within {HORIZON:g} days cannot be scored: {gap(known, HORIZON)}")
     weight = patient_weights(patient, 1000, np.random.default_rng(0))
     told = {name: np.concatenate([f[name] for _, f in parts]) for name in parts[0][1]}
     base, ours = (brier(known, told[name], HORIZON, weight) for name in ("kaplan_meier/with", "mechanistic/with"))

@@ -197,3 +197,14 @@ def test_nobody_relapsed(rival: Rival) -> None:
     fitted, setting = tuned(rival, rows, 0)
     assert setting == rival.settings[0]
     assert fitted.risk(rows) == pytest.approx(np.zeros((60, len(DAYS))), abs=1e-6)
+
+
+def test_settings_are_chosen_where_the_study_ends_at_the_horizon() -> None:
+    """Nobody is followed beyond half a year after the landmark: errors up to the last day that can be scored decide."""
+    rows = made(400, effect=1.5)
+    short = replace(rows, time_days=np.minimum(rows.time_days, 182.0), event=rows.event & (rows.time_days < 182.0))
+    assert short.event.sum() > 20
+    cox = next(rival for rival in RIVALS if rival.name == "cox")
+    fitted, setting = tuned(cox, short, 0)
+    assert setting != cox.settings[0]
+    assert np.ptp(fitted.risk(short)[:, -1]) > 0.2

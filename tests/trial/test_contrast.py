@@ -15,7 +15,7 @@ from remanent.trial.design import Contrast, trial_spec
 from remanent.trial.trajectory import Forcing, Person, State, integrate
 from remanent.trial.world import GAP_DAYS, SESSIONS, STEP_DAYS
 
-PATIENTS = 30_000
+PATIENTS = 10_000
 DUAL, PASSIVE, NATURAL = (MECHANISMS.index(name) for name in ("dual", "passive", "natural"))
 
 
@@ -130,7 +130,7 @@ def test_active_action_is_mimicked_by_faster_consolidation(reference: Posterior)
 
 
 def test_more_patients_and_a_withdrawal_tell_more(reference: Posterior, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contrast, "TRUTHS", 3)
+    monkeypatch.setattr(contrast, "TRUTHS", 2)
 
     def curve(**changes: object) -> contrast.Curve:
         return mechanism_curve(np.random.default_rng(0), reference, asked(**changes), typical=True)

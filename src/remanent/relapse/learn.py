@@ -83,9 +83,8 @@ def tuned(rival: Rival, train: Landmarks, seed: int) -> tuple[Forecaster, Settin
 
 
 def _best(rival: Rival, train: Landmarks, seed: int) -> Setting:
-    inner = folds(train, INNER, np.random.default_rng(seed))
-    days = np.flatnonzero(DAYS <= TUNED_TO_DAYS)
-    if len(inner) < 2 or gap(train.outcome, float(DAYS[days[-1]])) != "estimated":
+    inner, days = folds(train, INNER, np.random.default_rng(seed)), _estimable(train)
+    if len(inner) < 2 or len(days) < 2:
         return rival.settings[0]
     once = np.ones((1, len(train)))
     error = []
@@ -95,6 +94,14 @@ def _best(rival: Rival, train: Landmarks, seed: int) -> Setting:
             risk[fold.test] = rival.fit(train.only(~fold.test), setting, seed).risk(train.only(fold.test))
         error.append(integrated_brier(train.outcome, risk[:, days], DAYS[days], once)[0])
     return rival.settings[int(np.argmin(error))]
+
+
+def _estimable(train: Landmarks) -> np.ndarray:
+    """Which of DAYS errors are averaged over: up to the last by which relapse can be scored in every landmark, and to TUNED_TO_DAYS at most."""
+    days = np.flatnonzero(DAYS <= TUNED_TO_DAYS)
+    while len(days) and gap(train.outcome, float(DAYS[days[-1]])) != "estimated":
+        days = days[:-1]
+    return days
 
 
 def compete(rows: Landmarks, outer: Sequence[Fold], seed: int, rivals: Sequence[Rival] = RIVALS) -> dict[str, Learned]:

@@ -241,7 +241,7 @@ RIVALS: tuple[Rival, ...] = (
     Rival(
         "forest",
         "random survival forest",
-        tuple({"min_samples_leaf": n} for n in (30, 10)),
+        tuple({"min_samples_leaf": n} for n in (30, 10, 4)),
         _fit_forest,
         needs="sksurv",
         extra="forest",
