@@ -30,6 +30,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import norm
 
+from remanent.dynamics.compile import compiled
 from remanent.dynamics.design import Design
 from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.infer import Posterior
@@ -137,7 +138,7 @@ def answers(layout: Layout, mechanism: int, thetas: Thetas, asked: Contrast) -> 
 
 @lru_cache(maxsize=8)
 def _by_lane(layout: Layout) -> Any:
-    return jax.jit(lambda thetas, switches: params_by_lane(thetas, layout, switches))
+    return compiled(lambda thetas, switches: params_by_lane(thetas, layout, switches))
 
 
 def _answers(params: Params, asked: Contrast, taper_day: Lane) -> Law:
