@@ -254,11 +254,11 @@ def app(results: Path, browser: Browser) -> None:
         print(f"| what-if, opened by {USERS} people within a second | {_percentiles(first)} |")
         print(f"| what-if, a slider moved | {_percentiles(moved)} |")
         print(f"| (processor time of the app per answer) | {each:.0f} | | | |")
+        for name, path in (("list of patients", "/"), ("cohort", "/cohort"), ("patient", f"/patients/{people[-1]}")):
+            print(f"| {name} | {_percentiles(opened(browser, base + path, start))} |")
         client.get(f"{base}/patients/{people[0]}/enter")
         _, moved = what_if(base, start, people)
         print(f"| what-if, a slider moved, after somebody opened the form to enter a row | {_percentiles(moved)} |")
-        for name, path in (("list of patients", "/"), ("cohort", "/cohort"), ("patient", f"/patients/{people[-1]}")):
-            print(f"| {name} | {_percentiles(opened(browser, base + path, start))} |")
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
         resident = next(int(line.split()[1]) / 1e6 for line in lines if line.startswith("VmRSS"))
         print(f"\nIt holds {resident:.1f} GB of memory.")
