@@ -55,7 +55,10 @@ def row(name: str, advice: str = "hold", mean: float | None = 0.3, today: float 
 
 def test_filters_and_order_of_the_list():
     three = [row("sub-b", "hold", 0.3), row("sub-a", "act", None), row("sub-c", "taper", 0.1, ratings=0)]
-    names = lambda choice: [p.row.participant_id for p in chosen(three, choice)]  # noqa: E731
+
+    def names(choice):
+        return [p.row.participant_id for p in chosen(three, choice)]
+
     assert names(Choice()) == ["sub-a", "sub-c", "sub-b"], "most urgent first"
     assert names(Choice(sort="participant", down=True)) == ["sub-c", "sub-b", "sub-a"]
     assert names(Choice(sort="relapse")) == ["sub-c", "sub-b", "sub-a"]

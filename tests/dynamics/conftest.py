@@ -1,7 +1,7 @@
 """The helpers of this folder importable by name, and the cohorts and fits that several tests share."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,21 +51,15 @@ def posterior(cohort) -> Callable[[str], Posterior]:
 
 
 @pytest.fixture(scope="session")
-def few_simulated() -> Iterator[None]:
-    """Expected information from few simulated patients."""
-    with small.few_simulated():
-        yield
-
-
-@pytest.fixture(scope="session")
-def comparison(cohort, posterior, few_simulated) -> Callable[[str], Comparison]:
-    """Comparison of the fits of one of `DESIGNS`, made once."""
+def comparison(cohort, posterior) -> Callable[[str], Comparison]:
+    """Comparison of the fits of one of `DESIGNS`, made once, on few simulated patients."""
     made: dict[str, Comparison] = {}
 
     def get(name: str) -> Comparison:
         if name not in made:
             timeline = cohort(name).timeline
-            made[name] = compare(posterior(name), timeline.grid, len(timeline.lanes), seed=0)
+            with small.few_simulated():
+                made[name] = compare(posterior(name), timeline.grid, len(timeline.lanes), seed=0)
         return made[name]
 
     return get

@@ -57,7 +57,7 @@ def test_states_and_forecast_of_another_patient_compile_nothing(compilations):
         everybody = {"lanes": np.arange(lanes), "today": np.zeros(lanes), "held": np.zeros((len(CLASSES), lanes))}
         everybody["stress_today"] = np.zeros((2, lanes))
         posterior_states(prior_posterior(one), grid, np.full(4, 0.25), 2, rng)
-        today = draw_today(one.layout, rng.standard_normal((2, one.layout.size)), one.layout.acting(3), grid, rng)
+        today, _ = draw_today(one.layout, rng.standard_normal((2, one.layout.size)), one.layout.acting(3), grid, rng)
         for level in (0.0, 1.0):
             given = np.full((len(CLASSES), 26, lanes), level)
             outlook = look_ahead(replace(one.timeline, **everybody), given, np.arange(27) * 7.0)

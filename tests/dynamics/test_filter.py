@@ -182,17 +182,17 @@ def test_gradient_is_that_of_the_value(slots, form):
     """The gradient is written out by hand: central differences of the value along random directions of every parameter."""
     rng = np.random.default_rng(3)
     params, grid = random_params(rng, theta=0.5, sd_theta=0.1), random_grid(rng, hazard=True, slots=slots)
-    if form == "linear":
-        slope = value_and_gradient(params, grid)[1]
-        value = lambda p: log_likelihood(p, grid).sum()  # noqa: E731
-    else:
-        summed = lambda p: recursions.log_likelihood(p, grid, form).sum()  # noqa: E731
-        value, slope = compiled(summed), compiled(jax.grad(summed))(params)
+
+    def summed(p, g):
+        return recursions.log_likelihood(p, g, form).sum()
+
+    value = compiled(summed)
+    slope = (value_and_gradient if form == "linear" else compiled(jax.value_and_grad(summed)))(params, grid)[1]
     for name in Params._fields:
         at = getattr(params, name)
         along = jnp.asarray(rng.normal(size=at.shape))
         step = 1e-6 * along
-        ahead, behind = (value(params._replace(**{name: at + sign * step})) for sign in (1, -1))
+        ahead, behind = (value(params._replace(**{name: at + sign * step}), grid) for sign in (1, -1))
         numerical = float(ahead - behind) / 2e-6
         assert float((getattr(slope, name) * along).sum()) == pytest.approx(numerical, rel=2e-6, abs=1e-5), name
 

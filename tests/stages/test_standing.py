@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from remanent.dynamics.filter import Grid
-from remanent.stages.analyse import FARTHEST_SD, Results, analyse, without_runaways
+from remanent.dynamics.infer import FARTHEST_SD, without_runaways
+from remanent.stages.analyse import Results, analyse
 from remanent.stages.demo import against_truth
 from remanent.stages.measure import measure_study, read
 from remanent.stages.standing import incomplete_doses, standing

@@ -35,7 +35,6 @@ PRIOR = np.full(len(MECHANISMS), 1 / len(MECHANISMS))
 EFFECTS = ("passive", "active")
 _DUAL = MECHANISMS.index("dual")
 _GAIN = ("p", "a_ratio")
-LEAST_TRADE = 0.3  # correlation below which a gain is traded against nothing in particular
 # Mechanism pairs that differ in one effect only: _PAIR[effect][other effect absent, present] = (without, with).
 _PAIR = (((0, 1), (2, 3)), ((0, 2), (1, 3)))
 
@@ -265,8 +264,9 @@ def _known(layout: Layout, cov: Float[np.ndarray, "param param"], effect: int) -
     correlation = cov[gain] / (sd[gain] * sd)
     correlation[gain] = 0.0
     most = int(np.abs(correlation).argmax())
-    name = layout.names[most] if abs(correlation[most]) >= LEAST_TRADE else ""
-    return _Known(float(sd[gain]), name, float(sd[gain] * np.sqrt(1 - correlation[most] ** 2)))
+    left = float(np.sqrt(1 - correlation[most] ** 2))
+    matters = 1 - left >= settings()["identifiable"]["trade"]["value"]
+    return _Known(float(sd[gain]), layout.names[most] if matters else "", float(sd[gain]) * left)
 
 
 def _contrast(
@@ -384,8 +384,8 @@ def _reason(gains: Sequence[_Known], cohort: np.ndarray) -> str:
 
 
 def _trade(gain: _Known) -> str:
-    """What stands in the way, where one parameter does: a quarter of what is left or more is its doing."""
-    if gain.if_known > 0.75 * gain.sd_ratio:
+    """What stands in the way, where one parameter does."""
+    if not gain.traded_against:
         return ")"
     named = meaning(gain.traded_against) or gain.traded_against
     return f"; {100 * gain.if_known:.0f} % if this were known: {named})"

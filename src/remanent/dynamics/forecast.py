@@ -110,8 +110,8 @@ def draw_today(
     grid: Grid,
     rng: np.random.Generator,
     among: tuple[int, int] | None = None,
-) -> Today:
-    """For each draw of theta, one draw of every patient's state from its filtered law.
+) -> tuple[Today, Float[np.ndarray, " draw"]]:
+    """For each draw of theta, one draw of every patient's state from its filtered law, and the log likelihood of all data (nats).
 
     `among`: lane and number of lanes of a cohort's grid; every patient gets the random numbers that the patient of that lane gets there.
     """
@@ -120,7 +120,7 @@ def draw_today(
     mean = found.mean[..., :kept]
     noise = rng.standard_normal((len(theta), among[1] if among else mean.shape[1], kept, 1))
     x = mean + (root @ (noise[:, [among[0]]] if among else noise))[..., 0]
-    return Today(theta, *np.moveaxis(x, -1, 0))
+    return Today(theta, *np.moveaxis(x, -1, 0)), found.log_lik.sum(axis=1)
 
 
 # The states that `Today` keeps, the first of both forms.

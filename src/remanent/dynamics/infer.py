@@ -27,6 +27,7 @@ from remanent.dynamics.steps import Grid, in_parts
 _STEP = 1e-5
 _NEWTON_STEPS = 8
 _CONVERGED = 1e-4
+FARTHEST_SD = 10.0  # of a mode from the prior's centre
 
 Traced = Callable[..., Any]
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -122,10 +123,11 @@ class Fit:
 
 @dataclass(frozen=True)
 class Posterior:
-    """One fit per mechanism on the same data and coordinates."""
+    """One fit per mechanism on the same data and coordinates; `reference`: they are the shipped prior of published trials, not fitted to these data."""
 
     layout: Layout
     fits: tuple[Fit, ...]
+    reference: bool = False
 
     @property
     def converged(self) -> bool:
@@ -150,7 +152,26 @@ def on_data(posterior: Posterior, grid: Grid) -> Posterior:
         switches = posterior.layout.acting(MECHANISMS.index(one.mechanism))
         per_lane, _ = program(jnp.asarray(one.mode), jnp.asarray(switches), data)
         fits.append(replace(one, patient_log_lik=np.asarray(per_lane)))
-    return Posterior(posterior.layout, tuple(fits))
+    return replace(posterior, fits=tuple(fits))
+
+
+def without_runaways(posterior: Posterior, grid: Grid) -> Posterior:
+    """The posterior, with the prior in place of every fit that left it by more than FARTHEST_SD: its numbers would be none."""
+    away = [not np.abs(f.mode).max() <= FARTHEST_SD for f in posterior.fits]
+    if not any(away):
+        return posterior
+    why = f"not converged: no maximum within {FARTHEST_SD:g} prior standard deviations; the prior stands in its place"
+    size = posterior.layout.size
+    prior = replace(posterior.fits[0], mode=np.zeros(size), cov=np.eye(size), converged=False, message=why)
+    fits = tuple(
+        replace(prior, mechanism=f.mechanism) if bad else f for f, bad in zip(posterior.fits, away, strict=True)
+    )
+    settled = on_data(replace(posterior, fits=fits), grid)
+    fits = tuple(
+        replace(f, log_evidence=float(f.patient_log_lik.sum())) if bad else f
+        for f, bad in zip(settled.fits, away, strict=True)
+    )
+    return replace(settled, fits=fits)
 
 
 @lru_cache(maxsize=8)

@@ -17,8 +17,6 @@ from remanent.dynamics.filter import Grid
 from remanent.dynamics.infer import Fit, Posterior, on_data
 from remanent.dynamics.priors import Layout
 
-NOT_FITTED = "not fitted to this study"
-
 
 @cache
 def reference() -> Mapping[str, Any]:
@@ -54,19 +52,14 @@ def reference_posterior(layout: Layout) -> Posterior:
                 log_evidence=float(entry["log_evidence"]),
                 patient_log_lik=np.empty(0),
                 converged=True,
-                message=f"{NOT_FITTED}: {reference_words()}",
+                message=f"not fitted to this study: {reference_words()}",
             )
         )
-    return Posterior(layout, tuple(fits))
-
-
-def is_reference(posterior: Posterior) -> bool:
-    """Whether this is the reference prior, kept with a study that was too small to fit."""
-    return all(fit.message.startswith(NOT_FITTED) for fit in posterior.fits)
+    return Posterior(layout, tuple(fits), reference=True)
 
 
 def reference_on(layout: Layout, grid: Grid) -> Posterior:
     """The reference prior with the likelihood of these patients: mechanisms are weighed by the trials and by them."""
     met = on_data(reference_posterior(layout), grid)
     fits = (replace(f, log_evidence=f.log_evidence + float(f.patient_log_lik.sum())) for f in met.fits)
-    return Posterior(layout, tuple(fits))
+    return replace(met, fits=tuple(fits))

@@ -7,17 +7,16 @@ estimate of the evidence that needs no approximation. Where the Gaussian is righ
 """
 
 import numpy as np
+from jaxtyping import Float
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
 from remanent.dynamics.compare import settings
 from remanent.dynamics.infer import Fit, Weighed
 from remanent.dynamics.pareto import tail_smoothed
-from remanent.dynamics.pointwise import Thetas, log_joint, log_prior
-from remanent.dynamics.priors import Layout
-from remanent.dynamics.steps import Grid
+from remanent.dynamics.pointwise import Thetas, log_prior
 
-MOST_DRAWS, LEAST_DRAWS = 120, 30
+LEAST_DRAWS = 30
 
 
 def trusted(found: Weighed) -> bool:
@@ -32,20 +31,15 @@ def message(found: Weighed) -> str:
     return f"the Gaussian approximation {verdict} (evidence off by {found.gap:+.1f} ± {found.error:.1f} nats, k {found.k:.2f})"
 
 
-def weigh(layout: Layout, fit: Fit, thetas: Thetas, grid: Grid) -> Weighed | None:
-    """Weights of draws of the Gaussian of `fit`; None where there are too few draws, or the fit holds those of chains."""
-    thetas = thetas[:MOST_DRAWS]
+def weigh(fit: Fit, thetas: Thetas, log_lik: Float[np.ndarray, " draw"]) -> Weighed | None:
+    """Weights of draws of the Gaussian of `fit`, at which all data have the log likelihood `log_lik` (nats); None for chains, and for too few draws."""
     if fit.draws is not None or len(thetas) < LEAST_DRAWS:
         return None
     root = np.linalg.cholesky(fit.cov)
     z = solve_triangular(root, (thetas - fit.mode).T, lower=True).T
-    log_q = log_prior(z) - np.log(np.diag(root)).sum()
-    log_weight, k = tail_smoothed(log_joint(layout, fit.mechanism, grid)(thetas) - log_q)
+    log_p = np.where(np.isfinite(log_lik), log_lik, -np.inf) + log_prior(thetas)
+    log_weight, k = tail_smoothed(log_p - log_prior(z) + np.log(np.diag(root)).sum())
     share = np.exp(log_weight - logsumexp(log_weight))
     error = np.sqrt(max((share**2).sum() - 1 / len(share), 0.0))
-    return Weighed(
-        float(logsumexp(log_weight) - np.log(len(log_weight)) - fit.log_evidence),
-        float(error),
-        float(k),
-        len(log_weight),
-    )
+    gap = logsumexp(log_weight) - np.log(len(log_weight)) - fit.log_evidence
+    return Weighed(float(gap), float(error), float(k), len(log_weight))

@@ -44,12 +44,15 @@ class Ensemble:
         Draws under each.
     weight
         Of each mechanism's draws together, [patient, mechanism kept]; sums to 1 over mechanisms.
+    log_lik
+        Log likelihood of all data at each draw (nats), [draw] for each mechanism; empty where draws were read back, or are one patient's.
     """
 
     posterior: Posterior
     mechanisms: tuple[int, ...]
     today: tuple[Today, ...]
     weight: np.ndarray
+    log_lik: tuple[np.ndarray, ...] = ()
 
     def of(self, patient: int) -> "Ensemble":
         """The same draws of one patient."""
@@ -102,9 +105,10 @@ def ensemble_at(
     """Draws of today given the data at given population parameters of each mechanism; `among`: see `draw_today`."""
     which = tuple(thetas)
     layout = posterior.layout
-    today = (draw_today(layout, theta, layout.acting(m), grid, rng, among) for m, theta in thetas.items())
+    drawn = [draw_today(layout, theta, layout.acting(m), grid, rng, among) for m, theta in thetas.items()]
     shares = weight[:, which] / weight[:, which].sum(1, keepdims=True)
-    return Ensemble(posterior, which, tuple(_real(t, len(weight)) for t in today), shares)
+    today = tuple(_real(t, len(weight)) for t, _ in drawn)
+    return Ensemble(posterior, which, today, shares, tuple(log_lik for _, log_lik in drawn))
 
 
 def prior_ensemble(
@@ -121,7 +125,7 @@ def prior_ensemble(
     each = draws // len(every)
     theta = [rng.standard_normal((each, size)) if prior is None else prior.fits[m].draw(rng, each) for m in every]
     layout = posterior.layout
-    today = [draw_today(layout, theta[m], layout.acting(m), blind, rng) for m in every]
+    today = [draw_today(layout, theta[m], layout.acting(m), blind, rng)[0] for m in every]
     weight = np.full((patients, len(MECHANISMS)), 1 / len(MECHANISMS))
     return Ensemble(posterior, every, tuple(_real(t, patients) for t in today), weight)
 

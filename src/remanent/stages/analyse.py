@@ -12,11 +12,11 @@ from remanent.dynamics.compare import Comparison
 from remanent.dynamics.design import Design, choose_design
 from remanent.dynamics.grid import TimeLine, build_timeline, look_ahead, medication_of, padded_lanes, total_exposure
 from remanent.dynamics.indicators import Indicators
-from remanent.dynamics.infer import Posterior, fit, on_data
+from remanent.dynamics.infer import Posterior, fit, on_data, without_runaways
 from remanent.dynamics.leave_out import LeftOut, leave_out
 from remanent.dynamics.model import FormName
 from remanent.dynamics.priors import MECHANISMS, layout
-from remanent.dynamics.reference import is_reference, reference_on, reference_words
+from remanent.dynamics.reference import reference_on, reference_words
 from remanent.dynamics.sample import sampled
 from remanent.dynamics.states import States, posterior_states
 from remanent.dynamics.steps import Grid, unobserved
@@ -44,7 +44,6 @@ from remanent.study.panel import Panel
 DRAWS = 240
 PRIOR_DRAWS = 480
 STATE_DRAWS = 25
-FARTHEST_SD = 10.0
 
 Population = tuple[Design, Posterior]
 Compared = tuple[Design, Posterior, Comparison]
@@ -180,7 +179,7 @@ def analyse(
         return None
     timeline = build_timeline(panel, design, (0, alone.least_steps, 0))
     log("grid", patients=len(timeline.lanes), steps=int(timeline.steps.max()), indicators=len(design.indicators.names))
-    few = is_reference(known[1]) if known else len(timeline.lanes) < comparing.settings()["cohort"]["patients"]["value"]
+    few = known[1].reference if known else len(timeline.lanes) < comparing.settings()["cohort"]["patients"]["value"]
     posterior = alone.drawn[0].posterior if alone.drawn else _settled(timeline, known[1] if known else None, few=few)
     forms: Mapping[str, float] = {}
     if how.form == "both" and known is None and not few:
@@ -195,7 +194,7 @@ def analyse(
     log("compare", **{m: round(float(p), 4) for m, p in zip(MECHANISMS, comparison.cohort, strict=True)})
     after, before = alone.drawn or ensembles(timeline, posterior, comparison.evidence_weight, seed, alone)
     if known is None and not few:
-        posterior = weigh_drawn(posterior, after, timeline.grid, log)
+        posterior = weigh_drawn(posterior, after, log)
     outcome = forecast(panel, timeline, after, before)
     outcome = _of_reference(outcome, timeline.grid) if few else outcome
     lacks = _lacks(panel, comparison)
@@ -267,27 +266,6 @@ def _better_form(design: Design, linear: Posterior, grid: Grid) -> tuple[Design,
     linear_share, rival_share = np.exp(evidence - logsumexp(evidence)).tolist()
     forms = {"linear": linear_share, "two-basin": rival_share}
     return (other, rival, forms) if rival_share > linear_share else (design, linear, forms)
-
-
-def without_runaways(posterior: Posterior, grid: Grid) -> Posterior:
-    """The posterior, with the prior in place of every fit that left it by more than FARTHEST_SD: its numbers would be none."""
-    away = [not np.abs(f.mode).max() <= FARTHEST_SD for f in posterior.fits]
-    if not any(away):
-        return posterior
-    why = f"not converged: no maximum within {FARTHEST_SD:g} prior standard deviations; the prior stands in its place"
-    size = posterior.layout.size
-    prior = replace(posterior.fits[0], mode=np.zeros(size), cov=np.eye(size), converged=False, message=why)
-    fits = tuple(
-        replace(prior, mechanism=f.mechanism) if bad else f for f, bad in zip(posterior.fits, away, strict=True)
-    )
-    settled = on_data(Posterior(posterior.layout, fits), grid)
-    return Posterior(
-        posterior.layout,
-        tuple(
-            replace(f, log_evidence=float(f.patient_log_lik.sum())) if bad else f
-            for f, bad in zip(settled.fits, away, strict=True)
-        ),
-    )
 
 
 def ensembles(

@@ -10,7 +10,6 @@ from remanent.dynamics.compare import Comparison, posterior_sd, settings
 from remanent.dynamics.infer import Fit, Posterior
 from remanent.dynamics.leave_out import LeftOut, difference
 from remanent.dynamics.priors import table, where
-from remanent.dynamics.steps import Grid
 from remanent.dynamics.weighing import message, weigh
 from remanent.relapse.predict import Ensemble
 
@@ -46,16 +45,16 @@ def comparison_table(posterior: Posterior, left_out: Sequence[LeftOut]) -> Colum
     }
 
 
-def weigh_drawn(posterior: Posterior, after: Ensemble, grid: Grid, log: Callable[..., None]) -> Posterior:
+def weigh_drawn(posterior: Posterior, after: Ensemble, log: Callable[..., None]) -> Posterior:
     """The same, each Gaussian weighed by the draws behind the forecasts; a mechanism without weight has none."""
     fits = list(posterior.fits)
-    for m, today in zip(after.mechanisms, after.today, strict=True):
-        found = weigh(posterior.layout, fits[m], today.theta, grid)
+    for m, today, log_lik in zip(after.mechanisms, after.today, after.log_lik, strict=True):
+        found = weigh(fits[m], today.theta, log_lik)
         fits[m] = replace(fits[m], weighed=found)
         if found is not None:
             shown = {name: round(getattr(found, name), 2) for name in ("gap", "error", "k")}
             log("weigh", mechanism=fits[m].mechanism, **shown)
-    return Posterior(posterior.layout, tuple(fits))
+    return replace(posterior, fits=tuple(fits))
 
 
 def _finite(value: float) -> float | None:

@@ -12,13 +12,13 @@ import numpy as np
 
 from remanent.dynamics.design import choose_design
 from remanent.dynamics.grid import build_timeline, look_ahead, medication_of
-from remanent.dynamics.infer import fit
+from remanent.dynamics.infer import fit, without_runaways
 from remanent.dynamics.priors import layout
 from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
 from remanent.relapse.landmark import Landmarks
 from remanent.relapse.learn import Fold
 from remanent.relapse.predict import EDGES_DAYS, kept, posterior_ensemble, relapse_probability
-from remanent.stages.analyse import Population, without_runaways
+from remanent.stages.analyse import Population
 from remanent.stages.early_warning import with_measures
 from remanent.study.as_of import as_of
 from remanent.study.panel import Panel, build_panel

@@ -31,6 +31,7 @@ def save(out: Path, design: Design, posterior: Posterior) -> Path:
         "remanent": __version__,
         "priors": _priors_hash(),
         "design": _plain(asdict(design)),
+        "reference": posterior.reference,
         "fits": [
             {
                 "mechanism": f.mechanism,
@@ -87,7 +88,7 @@ def load(out: Path) -> tuple[Design, Posterior]:
         raise InputError(
             "holds no fitted population", where=str(path), why=f"{type(error).__name__}: {error}", do=_AGAIN
         ) from error
-    return design, Posterior(layout(design), fits)
+    return design, Posterior(layout(design), fits, reference=bool(content.get("reference", False)))
 
 
 def _check_version(content: dict[str, Any], path: Path) -> None:

@@ -19,7 +19,7 @@ E[l] being that divergence and sd[l] the spread of a quadratic form: the power o
 (1985, DOI 10.1007/BF02294150). A rival that contains the truth mimics it perfectly; then the question is put the other way round (`ordered`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -91,9 +91,14 @@ class Rival:
 
 def typical_measures() -> Posterior:
     """The reference prior with a rating, a measure that follows function and one that follows structure, loadings unknown."""
-    loads = np.array([[True, False, False, True], [True, False, False, False], [False, True, False, False]])
+    return measured_by({SCALE: "fw", "function": "f", "structure": "s"})
+
+
+def measured_by(loads: Mapping[str, str]) -> Posterior:
+    """The reference prior with these measures, the first a rating; of each the states that it loads on (f, s, e, w)."""
     zero = np.zeros(len(loads))
-    measures = Indicators((SCALE, "function", "structure"), np.array([True, False, False]), zero, zero + 1.0, loads)
+    pattern = np.array([[state in states for state in "fsew"] for states in loads.values()])
+    measures = Indicators(tuple(loads), np.arange(len(loads)) == 0, zero, zero + 1.0, pattern)
     design = Design(measures, np.nan, np.nan, (), (), ("unknown",), (1.0,), (), (), (), dropout=False)
     return reference_posterior(layout(design))
 

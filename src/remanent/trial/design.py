@@ -19,7 +19,7 @@ LONGEST_DAYS = 3650
 
 @dataclass(frozen=True)
 class Contrast:
-    """The question which of two mechanisms is true (the first), and the visits and arms that should answer it; see trial/contrast.py.
+    """The question which of two mechanisms is true, and the visits and arms that should answer it; trial/contrast.py says which is taken as the true one.
 
     `taper_days` holds the day from which each arm's drug is withdrawn over `taper_weeks` (inf: never); the arms are of equal size.
     """

@@ -15,7 +15,7 @@ from remanent.dynamics.priors import MECHANISMS, layout, to_params
 from remanent.dynamics.reference import reference_posterior, reference_words
 from remanent.study.crosswalks import HUB, as_hub, crosswalks
 from remanent.study.schema import INSTRUMENTS
-from remanent.trial.contrast import mechanism_curve, typical_measures
+from remanent.trial.contrast import measured_by, mechanism_curve, typical_measures
 from remanent.trial.design import TrialSpec
 from remanent.trial.judge import Records, design_of, holds
 from remanent.trial.policy import Outcome, Policy, oracle, regret, run, scores_and_states
@@ -93,19 +93,10 @@ def weights(posterior: Posterior) -> np.ndarray:
 
 def draw_population(rng: np.random.Generator, mechanism: str, known: Known) -> tuple[int, np.ndarray, Posterior]:
     """A mechanism and its population parameters."""
-    posterior = known[1] if known else minimal_reference()
+    posterior = known[1] if known else measured_by({SCALE: "fw"})
     m = int(rng.choice(len(MECHANISMS), p=weights(posterior)))
     m = m if mechanism == "posterior" else MECHANISMS.index(mechanism)
     return m, posterior.fits[m].draw(rng, 1)[0], posterior
-
-
-def minimal_reference() -> Posterior:
-    """The reference prior on the rating scale alone."""
-    one = np.zeros(1)
-    loads = np.array([[True, False, False, True]])
-    measures = Indicators((SCALE,), np.array([True]), one, one + 1.0, loads)
-    design = Design(measures, np.nan, np.nan, (), (), ("unknown",), (1.0,), (), (), (), dropout=False)
-    return reference_posterior(layout(design))
 
 
 def truth_of(params: Params, j: int) -> Truth:
