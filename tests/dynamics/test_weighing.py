@@ -56,6 +56,14 @@ def test_one_that_is_too_narrow_is_not_trusted() -> None:
     assert "nuts" in message(found)
 
 
+def test_what_so_few_draws_cannot_confirm_does_not_hold() -> None:
+    """120 draws confirm shapes up to 1 - 1 / log10(120), thousands up to 0.7."""
+    assert "holds" in message(Weighed(0.2, 0.1, 0.5, 120))
+    assert "too few to confirm" in message(Weighed(0.2, 0.1, 0.6, 120))
+    assert "holds" in message(Weighed(0.2, 0.1, 0.6, 4000))
+    assert "nuts" in message(Weighed(0.2, 0.1, 0.75, 4000))
+
+
 def test_too_few_draws_or_chains_are_not_weighed() -> None:
     assert weighed(gaussian_fit(), draws=20) is None
     fit = gaussian_fit()

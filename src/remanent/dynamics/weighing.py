@@ -13,21 +13,26 @@ from scipy.special import logsumexp
 
 from remanent.dynamics.compare import settings
 from remanent.dynamics.infer import Fit, Weighed
-from remanent.dynamics.pareto import tail_smoothed
+from remanent.dynamics.pareto import highest_k, tail_smoothed
 from remanent.dynamics.pointwise import Thetas, log_prior
 
 LEAST_DRAWS = 30
 
 
 def trusted(found: Weighed) -> bool:
-    """Whether the approximation holds by the thresholds of settings.yaml."""
+    """Whether nothing speaks against the approximation, by the thresholds of settings.yaml."""
     limits = settings()["laplace"]
     return bool(found.k <= limits["k"]["value"] and abs(found.gap) - 2 * found.error <= limits["gap"]["value"])
 
 
 def message(found: Weighed) -> str:
-    """The same in words."""
-    verdict = "holds" if trusted(found) else "is not to be relied on; ask for --inference nuts"
+    """The same in words; between what holds and what does not lies what so few draws cannot confirm."""
+    if not trusted(found):
+        verdict = "is not to be relied on; ask for --inference nuts"
+    elif found.k > highest_k(found.draws):
+        verdict = f"is not refuted by its {found.draws} draws, which are too few to confirm it"
+    else:
+        verdict = "holds"
     return f"the Gaussian approximation {verdict} (evidence off by {found.gap:+.1f} ± {found.error:.1f} nats, k {found.k:.2f})"
 
 
