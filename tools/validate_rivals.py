@@ -1,5 +1,9 @@
 """The state model beside its rivals on simulated studies: where structure matters, and where nothing does.
 
+Where it matters, forecasts are also held against the probability that is true: with q the probability of relapse given the true state, a forecast p has the
+expected Brier score E[q (1 - q)] + E[(p - q)²]. The first part is chance, the same for all; the second, the excess, is what a model could do better, and it
+is known far more precisely than scores of outcomes are.
+
 usage: python tools/validate_rivals.py [COHORTS] [PATIENTS] [FOLDS]     prints the tables of docs/validation/forecast_rivals.md
 """
 
@@ -26,6 +30,7 @@ from remanent.study.table import Table, missing
 from remanent.trial.cohort import Cohort, simulate
 from remanent.trial.reference import indicators
 from remanent.trial.spec import demo_spec
+from remanent.trial.truth import HORIZONS, roll_forward
 from remanent.trial.write import write_study
 
 HORIZON = 182.0
@@ -33,7 +38,7 @@ HORIZON = 182.0
 _DESIGN = {
     "mechanism": "dual",
     "derivatives": False,
-    "truth_paths": 2,
+    "truth_paths": 200,
     "enrolment_days": 0,
     "follow_up_days": 420,  # beyond the last landmark's horizon: who is well when the study ends must count as well by then
     "dropout_per_day": 0.0003,
@@ -47,15 +52,15 @@ _DESIGN = {
     ],
 }
 _RATED = ("rating",)
+TRUE, OURS = "truth/known", "mechanistic/with"
 
 
 def silent(*_: object, **__: object) -> None:
     """Drop a log line."""
 
 
-def study(seed: int, patients: int, folder: Path) -> tuple[dict[str, Table], Table]:
+def study(cohort: Cohort, folder: Path) -> tuple[dict[str, Table], Table]:
     """Tables as read from files, and features: the simulator's indicators with a sampling error, in place of scans."""
-    cohort = simulate(demo_spec(n_patients=patients, seed=seed, **_DESIGN))
     write_study(cohort, folder / "study")
     measure_study(folder / "study", folder / "out", workers=1, participants=(), log=silent)
     with Record.open(folder / "out") as record:
@@ -96,10 +101,18 @@ def shuffled(panel: Panel, rng: np.random.Generator) -> Panel:
     return replace(panel, risk_end_day=np.minimum(end, panel.last_day), **seen)
 
 
+def true_risk(cohort: Cohort, names: list[str], patients: tuple[str, ...], rows: Landmarks) -> np.ndarray:
+    """Probability of relapse by HORIZON given the true state at each landmark, on the doses that were taken, [row]."""
+    place = np.array([names.index(patients[i]) for i in rows.patient])
+    doses = [cohort.people.doses[i] for i in place]
+    return roll_forward(cohort, place, rows.day, doses)[0][HORIZONS.index(int(HORIZON))]
+
+
 def one(seed: int, patients: int, count: int, *, noise: bool) -> tuple[Landmarks, dict[str, np.ndarray]]:
-    """Landmark rows and every model's out-of-fold forecast by HORIZON."""
+    """Landmark rows, every model's out-of-fold forecast by HORIZON, and under `TRUE` the true probability (NaN where outcomes are noise)."""
+    cohort = simulate(demo_spec(n_patients=patients, seed=seed, **_DESIGN))
     with tempfile.TemporaryDirectory() as folder:
-        tables, features = study(seed, patients, Path(folder))
+        tables, features = study(cohort, Path(folder))
     panel = build_panel(tables, features)
     whole = shuffled(panel, np.random.default_rng(seed)) if noise else panel
     room = build_timeline(whole, choose_design(whole)).grid.value.shape
@@ -118,11 +131,13 @@ def one(seed: int, patients: int, count: int, *, noise: bool) -> tuple[Landmarks
             f"  mechanistic {imaging} scans: {made.seconds:.0f} s, {made.converged} of {made.fits} fits converged",
             flush=True,
         )
+    names = [str(p) for p in tables["participants"]["participant_id"]]
+    found[TRUE] = np.full(len(rows), np.nan) if noise else true_risk(cohort, names, whole.patients, rows)
     return rows, found
 
 
 def table(parts: list[tuple[Landmarks, dict[str, np.ndarray]]]) -> list[str]:
-    """Brier score of every model over cohorts, and what it gains on Kaplan-Meier, intervals over patients."""
+    """Brier score of every model over cohorts, beside Kaplan-Meier's and the state model's, and its excess over chance; intervals over patients."""
     rows = [r for r, _ in parts]
     patient = np.concatenate([1000 * k + r.patient for k, r in enumerate(rows)])
     stratum = np.concatenate([10 * k + r.outcome.stratum for k, r in enumerate(rows)])
@@ -137,23 +152,32 @@ def table(parts: list[tuple[Landmarks, dict[str, np.ndarray]]]) -> list[str]:
         raise RuntimeError(f"relapse within {HORIZON:g} days cannot be scored: {gap(known, HORIZON)}")
     weight = patient_weights(patient, 1000, np.random.default_rng(0))
     told = {name: np.concatenate([f[name] for _, f in parts]) for name in parts[0][1]}
-    base, ours = (brier(known, told[name], HORIZON, weight) for name in ("kaplan_meier/with", "mechanistic/with"))
+    true = told.pop(TRUE)
+    scores = {name: brier(known, risk, HORIZON, weight) for name, risk in told.items()}
+    beyond = {name: weight @ (risk - true) ** 2 / weight.sum(1) for name, risk in told.items()}
+    counts = f"{len(np.unique(patient))} patients, {len(known)} forecasts, {int(known.event.sum())} followed by relapse"
     lines = [
-        f"{len(np.unique(patient))} patients, {len(known)} forecasts, {int(known.event.sum())} followed by relapse.",
+        f"{counts}; chance alone {np.mean(true * (1 - true)):.3f}.",
         "",
-        "| model | scans | Brier score (90 % interval) | Kaplan-Meier's less this (90 % interval) | this less the state model's (90 % interval) |",
-        "|---|---|---|---|---|",
+        "| model | scans | Brier score (90 % interval) | this less the state model's | excess over chance | this less the state model's |",
+        "|---|---|---|---|---|---|",
     ]
-    for name, risk in sorted(told.items()):
-        model, imaging = name.split("/")
-        own = brier(known, risk, HORIZON, weight)
-        scores = (as_score(own), as_score(base - own), as_score(own - ours))
-        told_of = [
-            f"{s.value:{sign}.3f} ({s.lower:{sign}.3f} to {s.upper:{sign}.3f})"
-            for s, sign in zip(scores, ("", "+", "+"), strict=True)
+    for name in sorted(told, key=lambda name: scores[name][0]):
+        columns = [
+            _told(by_model[name] - base, sign)
+            for by_model in (scores, beyond)
+            for base, sign in ((0.0, ""), (by_model[OURS], "+"))
         ]
-        lines.append(f"| {model} | {imaging} | {' | '.join(told_of)} |")
+        lines.append(f"| {' | '.join((*name.split('/'), *columns))} |")
     return lines
+
+
+def _told(draws: np.ndarray, sign: str) -> str:
+    """A value and its interval."""
+    if not np.isfinite(draws[0]):
+        return "n/a"
+    s = as_score(draws)
+    return f"{s.value:{sign}.3f} ({s.lower:{sign}.3f} to {s.upper:{sign}.3f})"
 
 
 def main() -> None:

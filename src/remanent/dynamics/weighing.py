@@ -33,7 +33,7 @@ def message(found: Weighed) -> str:
         verdict = f"is not refuted by its {found.draws} draws, which are too few to confirm it"
     else:
         verdict = "holds"
-    return f"the Gaussian approximation {verdict} (evidence off by {found.gap:+.1f} ± {found.error:.1f} nats, k {found.k:.2f})"
+    return f"{verdict} (evidence off by {found.gap:+.1f} ± {found.error:.1f} nats, k {found.k:.2f})"
 
 
 def weigh(fit: Fit, thetas: Thetas, log_lik: Float[np.ndarray, " draw"]) -> Weighed | None:

@@ -62,7 +62,7 @@ def _finite(value: float) -> float | None:
 
 
 def _message(fit: Fit, score: LeftOut) -> str:
-    checked = f"; {message(fit.weighed)}" if fit.weighed else ""
+    checked = f"; the Gaussian approximation {message(fit.weighed)}" if fit.weighed else ""
     return f"Fit: {fit.message}{checked}. Score of patients left out: {score.message}."
 
 

@@ -160,8 +160,8 @@ def _inference(results: Results | None) -> str:
 
 
 def _approximation(results: Results) -> str:
-    said = [f"{one.mechanism}: {message(one.weighed)}" for one in results.posterior.fits if one.weighed]
-    return f"It was checked by importance weights of its own draws: {'; '.join(said)}. " if said else ""
+    said = [f"under {one.mechanism} it {message(one.weighed)}" for one in results.posterior.fits if one.weighed]
+    return f"The approximation was checked by importance weights of its own draws: {'; '.join(said)}. " if said else ""
 
 
 def _mechanisms(results: Results | None) -> str:

@@ -135,7 +135,7 @@ def _futures(cohort: Cohort) -> Iterator[Row]:
 def _futures_of(cohort: Cohort, patients: np.ndarray) -> Iterator[Row]:
     plans = [plan_doses(cohort.doses[i], cohort.end_day[i]) for i in patients]
     for plan in PLANS:
-        relapse, f = _roll_forward(cohort, patients, [p[plan] for p in plans])
+        relapse, f = roll_forward(cohort, patients, cohort.end_day[patients], [p[plan] for p in plans])
         for lane, i in enumerate(patients):
             who, today = cohort.people.participant[i], float(cohort.end_day[i])
             now = cohort.course.at(today, int(i)).f
@@ -147,21 +147,28 @@ def _futures_of(cohort: Cohort, patients: np.ndarray) -> Iterator[Row]:
                     yield who, "remanence", today, horizon, None, f[h, lane] / now if now >= LEAST_FUNCTION else np.nan
 
 
-def _roll_forward(cohort: Cohort, patients: np.ndarray, doses: list[DoseHistory]) -> tuple[np.ndarray, np.ndarray]:
-    """Probability of relapse and mean function at each horizon, [horizon, patient], by the same random numbers for every plan."""
+def roll_forward(
+    cohort: Cohort, patients: np.ndarray, since: np.ndarray, doses: list[DoseHistory]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probability of relapse and mean function at each of HORIZONS from the true states on the days `since`, [horizon, patient].
+
+    The same random numbers serve every plan.
+    """
     n = cohort.spec.truth_paths
     ahead = np.arange(HORIZONS[-1] + 1.0)
     extras = cohort.spec.extras
-    given = [acting(d, cohort.end_day[i] + ahead, extras) for d, i in zip(doses, patients, strict=True)]
+    given = [acting(d, day + ahead, extras) for d, day in zip(doses, since, strict=True)]
     total, passive, active, talk = (
         np.repeat(np.column_stack([getattr(one, name) for one in given]), n, axis=1)
         for name in ("total", "passive", "active", "talk")
     )
     lanes = np.repeat(patients, n)
-    now = [cohort.course.at(cohort.end_day[i], int(i)) for i in patients]
+    now = [cohort.course.at(day, int(i)) for i, day in zip(patients, since, strict=True)]
     start = State(*(np.repeat([getattr(x, name) for x in now], n) for name in "fswe"))
     person = cohort.person.of(lanes)
-    stress = np.stack([cohort.stress.acting(cohort.end_day[i : i + 1])[:, 0, i] for i in patients], axis=1)
+    stress = np.stack(
+        [cohort.stress.acting(np.array([day]))[:, 0, i] for i, day in zip(patients, since, strict=True)], axis=1
+    )
     forcing = Forcing(
         ahead,
         total,
