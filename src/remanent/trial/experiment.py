@@ -17,7 +17,7 @@ from remanent.study.crosswalks import HUB, as_hub, crosswalks
 from remanent.study.schema import INSTRUMENTS
 from remanent.trial.contrast import measured_by, mechanism_curve, typical_measures
 from remanent.trial.design import TrialSpec
-from remanent.trial.judge import Records, design_of, holds
+from remanent.trial.judge import Records, design_of, holds, usual_class
 from remanent.trial.policy import Outcome, Policy, oracle, regret, run, scores_and_states
 from remanent.trial.power import Curve
 from remanent.trial.world import SCALE, STEP_DAYS, Scale, Truth, World, draw_world
@@ -52,7 +52,7 @@ def replicate(job: Job) -> Replicate:
     rng = {name: np.random.default_rng([spec.seed, job.number, k]) for name, k in STREAMS.items()}
     mechanism, theta, posterior = draw_population(rng["population"], spec.mechanism, job.known)
     params = to_params(jnp.asarray(theta), posterior.layout, jnp.asarray(posterior.layout.acting(mechanism)))
-    truth = truth_of(params, _rated(posterior))
+    truth = truth_of(params, _rated(posterior), usual_class(job.known[0]) if job.known else None)
     steps = int(np.ceil(spec.follow_up_days / STEP_DAYS))
     stages = max((len(p.stages) for p in spec.policies), default=1)
     plan = {"steps": steps, "visits": len(spec.visit_days), "stages": stages, "entry_at_most": spec.entry_at_most}
@@ -99,8 +99,8 @@ def draw_population(rng: np.random.Generator, mechanism: str, known: Known) -> t
     return m, posterior.fits[m].draw(rng, 1)[0], posterior
 
 
-def truth_of(params: Params, j: int) -> Truth:
-    """The virtual patients' parameters, indicator `j` being severity."""
+def truth_of(params: Params, j: int, drug_class: int | None) -> Truth:
+    """The virtual patients' parameters: indicator `j` is severity, their drug is of this class of the fitted design (None: of the average class)."""
     mu, sd_mu, l_f, l_w, sigma = (
         float(np.asarray(getattr(params, name))[j]) for name in ("mu", "sd_mu", "l_f", "l_w", "sigma")
     )
@@ -121,8 +121,10 @@ def truth_of(params: Params, j: int) -> Truth:
         "h0",
         "eta_f",
     )
+    rho, alpha = (1.0 if drug_class is None else float(v[drug_class]) for v in (params.rho, params.alpha))
+    times = {"p": rho, "sd_p": rho, "a": alpha}
     return Truth(
-        **{name: float(getattr(params, name)) for name in names},
+        **{name: float(getattr(params, name)) * times.get(name, 1.0) for name in names},
         scale=Scale(mu, sd_mu, l_f, l_w, sigma),
     )
 

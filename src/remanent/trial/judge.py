@@ -8,16 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from remanent._errors import InputError
 from remanent.dynamics.design import Design, choose_design
 from remanent.dynamics.grid import build_timeline, look_ahead, medication_of
 from remanent.dynamics.infer import Posterior
 from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
 from remanent.relapse.predict import EDGES_DAYS, kept, posterior_ensemble, relapse_probability
 from remanent.study.panel import ABOUT_PEOPLE, Doses, Long, Panel
-from remanent.treatment.drugs import require
+from remanent.treatment.drugs import Drug, formulary, require
 from remanent.trial.world import GAP_DAYS, SESSIONS
 
-DRUG = "sertraline"  # one at its usual full dose: exposure 1, as in the virtual patients
+DRUG = "sertraline"  # where no population was fitted
 DRAWS = 40
 HOLD_DAYS = 182.0
 LEAST_LANES = 32
@@ -36,13 +37,37 @@ class Records:
     relapse_day: np.ndarray
 
 
-def panel_of(records: Records, today: float, lanes: np.ndarray) -> Panel:
-    """The records up to `today` of chosen patients, none of whom has relapsed."""
+def usual_class(design: Design) -> int | None:
+    """Row of the drug class that most patients of the fitted study took; None where nobody took any."""
+    return int(np.argmax(design.class_weight)) if design.classes else None
+
+
+def drug_of(design: Design) -> Drug:
+    """What the virtual patients take: of that class, the drug that is at its full effect first, as theirs is at once.
+
+    Raises
+    ------
+    InputError
+        Nobody took a drug in the fitted study.
+    """
+    row = usual_class(design)
+    if row is None:
+        raise InputError(
+            "No policy can ask hold (hold_at_least)",
+            where="population",
+            why="nobody took a drug in the fitted study: going on and stopping are the same there",
+            do="Take that condition out, or name a population fitted to patients on drugs, or reference",
+        )
+    alike = [drug for drug in formulary().drugs.values() if drug.drug_class == design.classes[row]]
+    return min(alike, key=lambda drug: drug.lag_half_life_days)
+
+
+def panel_of(records: Records, today: float, lanes: np.ndarray, drug: Drug) -> Panel:
+    """The records up to `today` of chosen patients on the usual full dose (exposure 1), none of whom has relapsed."""
     n = len(lanes)
     rated, scanned = records.rated_days <= today, records.scan_days <= today
     empty = Long((), *(np.empty(0, t) for t in (int, float, int, float, float)))
     sessions = np.arange(1 - SESSIONS, 1) * GAP_DAYS
-    full = float(require(DRUG).full_dose.value)
     return Panel(
         patients=tuple(f"sub-{k}" for k in lanes),
         diagnosis=(None,) * n,
@@ -52,7 +77,13 @@ def panel_of(records: Records, today: float, lanes: np.ndarray) -> Panel:
         sleep=empty,
         ema=empty,
         ema_means=empty,
-        doses=Doses(np.arange(n), np.full(n, DRUG, object), np.full(n, full), np.zeros(n), np.full(n, np.inf)),
+        doses=Doses(
+            np.arange(n),
+            np.full(n, drug.name, object),
+            np.full(n, drug.full_dose.value),
+            np.zeros(n),
+            np.full(n, np.inf),
+        ),
         ect_patient=np.repeat(np.arange(n), SESSIONS),
         ect_day=np.tile(sessions, n),
         ect_placement=np.full(n * SESSIONS, None, object),
@@ -76,7 +107,7 @@ def _long(names: tuple[str, ...], days: np.ndarray, values: np.ndarray) -> Long:
 def design_of(records: Records) -> Design:
     """The design of the virtual study itself, for a prior that belongs to none."""
     lanes = np.arange(records.scores.shape[1])
-    return choose_design(panel_of(records, float(records.rated_days[-1]), lanes))
+    return choose_design(panel_of(records, float(records.rated_days[-1]), lanes, require(DRUG)))
 
 
 def holds(
@@ -84,6 +115,7 @@ def holds(
 ) -> dict[float, np.ndarray]:
     """Lower end of the 90 % interval of hold of every patient at each decision day, [lane]; 0 for those who have relapsed by then."""
     design, posterior = known
+    drug = drug_of(design)
     edges = EDGES_DAYS[EDGES_DAYS <= HOLD_DAYS]
     found = {}
     for day in days:
@@ -91,7 +123,7 @@ def holds(
         lower = np.zeros(len(records.relapse_day))
         if at_risk.size:
             lanes = _in_bucket(at_risk, len(lower))
-            panel = panel_of(records, day, lanes)
+            panel = panel_of(records, day, lanes, drug)
             timeline = build_timeline(panel, design)
             weights = np.repeat(weight[None], len(lanes), 0)
             ensemble = posterior_ensemble(posterior, timeline.grid, weights, DRAWS, np.random.default_rng(seed))
