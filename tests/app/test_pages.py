@@ -74,7 +74,7 @@ def test_the_list_filters_on_the_server_and_says_how_many(served):
     page = client.get("/").text
     assert all(who in page for who in people(gate))
     north = client.get("/", params={"site": "north"}, headers={"hx-request": "true"}).text
-    assert "3 of 6 patients" in north
+    assert "3 of 6 participants" in north
     assert "<html" not in north
     assert people(gate)[1] not in north
     assert "Nobody passes these filters" in client.get("/", params={"find": "zzz"}).text
@@ -272,9 +272,9 @@ def test_a_results_folder_that_is_written_anew_is_read_anew(tmp_path):
     other = write_light(tmp_path / "b", 3)
     with serving(out) as (gate, _):
         client = opened(gate)
-        assert "2 of 2 patients" in client.get("/").text
+        assert "2 of 2 participants" in client.get("/").text
         shutil.copytree(other / "views", out / "views", dirs_exist_ok=True)
-        assert "3 of 3 patients" in client.get("/").text
+        assert "3 of 3 participants" in client.get("/").text
 
 
 def test_downloads_are_what_they_say_and_noted(served):

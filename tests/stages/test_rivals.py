@@ -116,7 +116,7 @@ def test_a_fit_sees_nobody_it_is_scored_on(
     monkeypatch.setattr(out_of_fold, "_forecast", forecast)
     source = Source(tables, features, results.panel)
     everyone = results.panel.patients
-    rows = rivals._landmarks(source, results.panel, everyone, tables["participants"])
+    rows = rivals._landmarks(source, results.panel, tables["participants"])
     outer = folds(rows, 3, np.random.default_rng(0))
     mechanistic(source, rows, outer, 0, quiet)
     assert len(seen) == 3

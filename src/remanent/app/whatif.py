@@ -12,8 +12,12 @@ from remanent.app.asked import Asked, as_line, plan_of
 from remanent.app.shelf import Shelf
 from remanent.plan.decide import Thresholds, shipped_thresholds
 from remanent.plan.plans import TAPER
+from remanent.report.words import sentence
 from remanent.stages.live import Base, load_base, one_patient, read_again, view_of
+from remanent.stages.timelines import COMPARED_WITH
 from remanent.study.store import Record
+
+_NO_RECORD = "There is nothing to forecast from: this patient has no dated record that the model can use."
 
 
 class NoAnswerError(Exception):
@@ -118,6 +122,8 @@ class Workbench:
         with self._lock:
             self._base = base = read_again(self._base, self.record)
             self._lanes.pop(participant_id, None)
+            if participant_id not in base.panel.patients:
+                return f"It is {COMPARED_WITH}; `remanent run` takes the row in"
             one = one_patient(base, participant_id, anew=True)
             if one is None:
                 return "The population fitted in the last run does not know this patient; `remanent run` takes them in"
@@ -140,9 +146,8 @@ class Workbench:
             )
         lane = self._lane(participant_id)
         if lane is None:
-            raise NoAnswerError(
-                "There is nothing to forecast from: this patient has no dated record that the model can use."
-            )
+            healthy = participant_id not in self._base.panel.patients
+            raise NoAnswerError(sentence(COMPARED_WITH) if healthy else _NO_RECORD)
         try:
             plans = [plan_of(one, lane.one) for one in asked]
             found = answers_of(lane, plans, self.thresholds or shipped_thresholds())

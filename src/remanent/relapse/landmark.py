@@ -90,14 +90,11 @@ def at_risk(panel: Panel, day: float) -> Bool[np.ndarray, " patient"]:
     return (panel.first_day <= day) & (panel.risk_end_day > day)
 
 
-def landmarks(
-    whole: Panel, known: Mapping[float, Panel], people: People, patients: Sequence[int] | None = None
-) -> Landmarks:
+def landmarks(whole: Panel, known: Mapping[float, Panel], people: People) -> Landmarks:
     """Rows of all landmarks: features from `known[day]`, outcomes from the `whole` record."""
-    chosen = np.isin(np.arange(len(whole.patients)), np.arange(len(whole.patients)) if patients is None else patients)
     parts = []
     for day, panel in sorted(known.items()):
-        rows = np.flatnonzero(at_risk(whole, day) & chosen)
+        rows = np.flatnonzero(at_risk(whole, day))
         described = [_describe(panel, int(i), day) for i in rows]
         parts += [(int(i), day, values) for i, values in zip(rows, described, strict=True)]
     found = {i: _person(whole, people, i) for i in {p for p, _, _ in parts}}

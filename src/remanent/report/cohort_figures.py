@@ -28,7 +28,7 @@ def plot_follow_up(cohort: CohortView) -> Sheet:
 
     Patients stand in the order of the list while their names can be read, else by the day of their last record.
     """
-    rows = list(cohort.rows)
+    rows = list(cohort.patients)
     if len(rows) > NAMED_ROWS:
         rows.sort(key=lambda row: -row.today if math.isfinite(row.today) else math.inf)
     sheet, panel = _one_row_each([row.participant_id for row in rows], top_in=0.35)

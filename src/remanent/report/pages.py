@@ -107,7 +107,7 @@ def index_parts(view: CohortView) -> dict[str, Any]:
         "calibration": _calibration(view),
         "sites": _sites(view),
         "mechanisms": _mechanism_section(view.mechanisms, view.fit, "cohort"),
-        "completeness": tables.completeness_table(view.rows),
+        "completeness": tables.completeness_table(view.patients),
         "problems": tables.problem_table(view.problems),
         "problem_sentence": tables.problem_sentence(view.problems),
         "provenance": provenance_pairs(view.provenance),
@@ -233,14 +233,15 @@ def _indicators(view: PatientView) -> Section:
 def _groups(view: CohortView) -> list[tuple[str, str, list[CohortRow]]]:
     """Return (advice code, words, patients), most urgent first."""
     shown = [(words.advice_under_fit(row.advice, view.fit), row) for row in view.rows]
-    return [(code, label, [row for given, row in shown if given == code]) for code, label in words.ADVICE.items()]
+    groups = [(code, label, [row for given, row in shown if given == code]) for code, label in words.ADVICE.items()]
+    return [group for group in groups if group[2] or group[0] != "healthy"]
 
 
 def _follow_up(view: CohortView) -> Section:
-    if not view.rows:
+    if not view.patients:
         return Section("No patient on record.")
     caption = "Follow-up of every patient: the line runs from the first record to the last."
-    summary, data = summaries.follow_up_summary(view), [tables.count_table(view.rows)]
+    summary, data = summaries.follow_up_summary(view), [tables.count_table(view.patients)]
     return Section(
         "", "", _picture(plot_follow_up(view), "follow-up", "Follow-up of every patient", caption, summary, data)
     )

@@ -128,20 +128,24 @@ def indicator_summary(indicators: tuple[Indicator, ...]) -> str:
 
 def cohort_summary(cohort: CohortView) -> str:
     """Return how many patients stand where."""
-    n = Counter(advice_under_fit(row.advice, cohort.fit) for row in cohort.rows)
+    n = Counter(advice_under_fit(row.advice, cohort.fit) for row in cohort.patients)
     said = [f"{n[code]} {words.split(':')[0].split(',')[0].lower()}" for code, words in ADVICE.items() if n[code]]
-    return f"{count(len(cohort.rows), 'patient')}: {listing(said)}." if cohort.rows else "No patient on record."
+    healthy = len(cohort.rows) - len(cohort.patients)
+    beside = f" {count(healthy, 'healthy participant')}, whom patients are compared with." if healthy else ""
+    if not cohort.patients:
+        return f"No patient on record.{beside}"
+    return f"{count(len(cohort.patients), 'patient')}: {listing(said)}.{beside}"
 
 
 def follow_up_summary(cohort: CohortView) -> str:
     """Return how long patients were followed and how many relapsed or left."""
-    lasts = np.array([row.today for row in cohort.rows if np.isfinite(row.today)])
-    n = Counter(kind for row in cohort.rows for kind, days in row.visits.items() if days)
+    lasts = np.array([row.today for row in cohort.patients if np.isfinite(row.today)])
+    n = Counter(kind for row in cohort.patients for kind, days in row.visits.items() if days)
     if not lasts.size:
         return "No dated record."
     first, middle, last = (day_label(float(f(lasts))) for f in (np.min, np.median, np.max))
     length = f"Last records run from {first} to {last}, median {middle}."
-    return f"{count(len(cohort.rows), 'patient')}. {length} {n['relapse']} relapsed, {n['dropout']} dropped out."
+    return f"{count(len(cohort.patients), 'patient')}. {length} {n['relapse']} relapsed, {n['dropout']} dropped out."
 
 
 def hold_summary(cohort: CohortView) -> str:
@@ -149,4 +153,4 @@ def hold_summary(cohort: CohortView) -> str:
     means = [row.hold.mean for row in cohort.rows if row.hold is not None]
     if not means:
         return "The data of no patient inform this."
-    return f"{len(means)} of {len(cohort.rows)} patients have data that inform it; their means run from {percent(min(means))} to {percent(max(means))}."
+    return f"{len(means)} of {len(cohort.patients)} patients have data that inform it; their means run from {percent(min(means))} to {percent(max(means))}."

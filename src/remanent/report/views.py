@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from remanent._errors import Problem
 from remanent.report.checks import Calibration, Sites
 
-AdviceCode = Literal["act", "treat_first", "taper", "hold", "not_enough_data"]
+AdviceCode = Literal["act", "treat_first", "taper", "hold", "not_enough_data", "healthy"]
 Days = Float[np.ndarray, " obs"]
 
 
@@ -237,10 +237,7 @@ class Forecasts:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One yes-no question about how the medication acts: probability of yes beside its prior, or None where the data cannot tell.
-
-    `answered_by` says whose data answer: ``this patient``, ``the cohort``, or empty.
-    """
+    """One yes-no question about how the medication acts: probability of yes beside its prior, None where the data cannot tell; whose data answer."""
 
     words: str
     probability: float | None
@@ -277,10 +274,9 @@ class Mechanisms:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What is advised, why, and what stands in the way.
+    """What is advised, why, and what stands in the way. `healthy`: no patient, nothing is advised.
 
-    `error_rates`: how often such advice is wrong, in words with its source. `measure_next`: which measurement would help most.
-    `classes`: which class of drug the study favours, where it can tell.
+    `error_rates`: how often such advice is wrong, and the source. `measure_next`: what would help most. `classes`: which class of drug the study favours.
     """
 
     code: AdviceCode = "not_enough_data"
@@ -395,3 +391,8 @@ class CohortView:
     horizon_days: float = 182.0
     calibration: Calibration = field(default_factory=Calibration)
     sites: Sites = field(default_factory=Sites)
+
+    @property
+    def patients(self) -> tuple[CohortRow, ...]:
+        """Those who are not healthy participants."""
+        return tuple(row for row in self.rows if row.advice != "healthy")

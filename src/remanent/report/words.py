@@ -12,6 +12,7 @@ ADVICE: dict[AdviceCode, str] = {
     "taper": "Ready to taper",
     "hold": "Hold: keep the medication as it is",
     "not_enough_data": "Not enough data to advise",
+    "healthy": "Healthy: compared with, not advised on",
 }
 
 _BREAKS = re.compile(r"[^\S\u00a0]+")  # a no-break space stays: it holds a number and its unit together

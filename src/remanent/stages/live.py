@@ -17,16 +17,16 @@ from remanent.relapse.predict import Ensemble
 from remanent.report.views import CohortRow, PatientView
 from remanent.stages import population
 from remanent.stages.analyse import Alone, Population, Results, analyse
+from remanent.stages.cohort import cohort_of
 from remanent.stages.comparable import Comparable, compare
 from remanent.stages.compared import kept as kept_comparison
 from remanent.stages.draws import Drawn, kept_draws
-from remanent.stages.early_warning import with_measures
 from remanent.stages.planning import Planning
 from remanent.stages.relapses import by_rule, rule_of
 from remanent.stages.standing import standing
 from remanent.stages.timelines import Context
 from remanent.stages.views import patient_view, provenance, row_of
-from remanent.study.panel import Panel, build_panel
+from remanent.study.panel import Panel
 from remanent.study.store import Record
 from remanent.study.table import Table
 
@@ -118,10 +118,10 @@ def _compared_anew(
 
 
 def _panel(tables: Mapping[str, Table], comparable: Comparable, rule: str | None) -> tuple[Panel, Mapping[str, float]]:
-    """The panel as a run makes it, and the days of relapses that a rule derives."""
-    panel = with_measures(build_panel(tables, comparable.for_model))
-    derived = by_rule(panel, tables, rule)
-    return (derived.panel, derived.relapse_day) if derived else (panel, {})
+    """The patients' panel as a run makes it, and the days of relapses that a rule derives."""
+    cohort = cohort_of(tables, comparable.for_model)
+    derived = by_rule(cohort.panel, cohort.tables, rule)
+    return (derived.panel, derived.relapse_day) if derived else (cohort.panel, {})
 
 
 def read_again(base: Base, record: Record) -> Base:
@@ -134,13 +134,15 @@ def read_again(base: Base, record: Record) -> Base:
 
 
 def one_patient(base: Base, participant_id: str, *, anew: bool = False) -> OnePatient | None:
-    """Forecasts and advice of one patient; None where nothing dated is on record or the cohort had no such lane.
+    """Forecasts and advice of one patient; None where nothing dated is on record, or the cohort had no such patient.
 
     From the draws that the last run kept, or, where there are none or `anew` says that records changed, from a filter pass over the patient's records.
     """
-    drawn = base.drawn
-    i, lane = base.panel.patients.index(participant_id), base.lanes.get(participant_id)
-    if lane is None or not np.isfinite(base.panel.last_day[i]):
+    drawn, lane = base.drawn, base.lanes.get(participant_id)
+    if lane is None or participant_id not in base.panel.patients:
+        return None
+    i = base.panel.patients.index(participant_id)
+    if not np.isfinite(base.panel.last_day[i]):
         return None
     alone = replace(
         base.panel, last_day=np.where(np.arange(len(base.panel.patients)) == i, base.panel.last_day, np.nan)

@@ -99,8 +99,14 @@ def _participants(panel: Panel, context: Context) -> str:
         f"{name} ({count} ratings)" for name, count in _counted(panel.symptoms.names, panel.symptoms.name)
     )
     rule = f" Relapse was defined by the study: {context.relapse_rule.rstrip('.')}." if context.relapse_rule else ""
+    beside = 0 if context.healthy is None else len(context.healthy.patients)
+    others = (
+        f" {beside} healthy participants beside them: patients are compared with them, nothing is fitted to them."
+        if beside
+        else ""
+    )
     return (
-        f"{n} participants (diagnosis: {_listed(diagnoses.items())}); {with_ect} had ECT on record. "
+        f"{n} participants (diagnosis: {_listed(diagnoses.items())}); {with_ect} had ECT on record.{others} "
         f"Symptoms of depression were rated with {rated or 'no instrument'}. {relapses} relapses were on record.{rule} "
         f"{len(context.problems)} rows, values or files were used with a doubt, set aside or refused (problems.tsv)."
     )

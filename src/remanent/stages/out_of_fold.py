@@ -22,6 +22,7 @@ from remanent.stages.analyse import Population
 from remanent.stages.early_warning import with_measures
 from remanent.study.as_of import as_of
 from remanent.study.panel import Panel, build_panel
+from remanent.study.people import of_people
 from remanent.study.table import Table
 
 DRAWS = 60
@@ -30,7 +31,7 @@ _FEATURES = "features"
 
 @dataclass(frozen=True)
 class Source:
-    """A study: its tables, its features (None: without scans), and the panel of all of it: its outcomes count, and the order of its patients.
+    """The patients of a study: tables, features (None: without scans), and the panel of all of it: its outcomes count, and the order of its patients.
 
     `breaks`: days on which the hazard may change, as in the run's own fit. `room`: slots, steps and lanes of its grid; every fold's is padded to them, so
     that one set of programs serves all folds and landmarks.
@@ -44,12 +45,12 @@ class Source:
 
     @property
     def patients(self) -> tuple[str, ...]:
-        """All participants."""
+        """Everybody in it."""
         return self.whole.patients
 
     def of(self, patients: Sequence[str]) -> Panel:
         """Everything about these patients, and nothing about others."""
-        panel = _panel({name: _of(table, patients) for name, table in self._every().items()})
+        panel = _panel(of_people(self._every(), patients))
         place = np.array([self.patients.index(p) for p in panel.patients], int)
         outcomes = ("risk_end_day", "relapsed", "dropped_out")
         return replace(panel, **{name: getattr(self.whole, name)[place] for name in outcomes})
@@ -57,8 +58,7 @@ class Source:
     def as_of(self, day: float, watched: Sequence[str], patients: Sequence[str] | None = None) -> Panel:
         """What was known on `day` of some patients (None: all), those `watched` being without relapse."""
         tables = self._every()
-        tables = tables if patients is None else {name: _of(table, patients) for name, table in tables.items()}
-        return _panel(as_of(tables, day, watched))
+        return _panel(as_of(tables if patients is None else of_people(tables, patients), day, watched))
 
     def _every(self) -> dict[str, Table]:
         return {**self.tables, **({} if self.features is None else {_FEATURES: self.features})}
@@ -97,12 +97,6 @@ def mechanistic(
             risk[here] = np.stack([told[one] for one in who])
         log("fold", number=k + 1, of=len(outer), seconds_so_far=round(monotonic() - began, 1))
     return Mechanistic(risk, converged, fits, monotonic() - began)
-
-
-def _of(table: Table, patients: Sequence[str]) -> Table:
-    if "participant_id" not in table.columns:
-        return table
-    return table.select(np.isin(table["participant_id"].astype(str), np.array(patients, dtype=str)))
 
 
 def _population(panel: Panel, source: Source) -> Population:

@@ -51,6 +51,8 @@ class Found:
     ----------
     relapse_words
         The rule by which relapses were derived, empty where they are on record.
+    healthy
+        Healthy participants, whose pages say that nothing is forecast.
     rivalry
         Ways to forecast compared; None where that was not asked for.
     """
@@ -61,6 +63,7 @@ class Found:
     planning: Planning
     relapse_words: str = ""
     rivalry: Rivalry | None = None
+    healthy: Panel | None = None
 
 
 def publish(record: Record, found: Found, options: Options, log: Callable[..., None]) -> None:
@@ -94,6 +97,7 @@ def publish(record: Record, found: Found, options: Options, log: Callable[..., N
         comparable=comparable,
         relapse_rule=found.relapse_words or _relapse_rule(study_root),
         planning=planning,
+        healthy=found.healthy,
         checks=cohort_checks(found.rivalry, comparable, record.tables()),
         provenance=provenance({}, seed, record.snapshot_id, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
     )

@@ -1,6 +1,6 @@
 """`remanent run --rivals`: every way to forecast relapse on the same patients and landmarks, out of fold, with and without scans; and subtypes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,7 +11,6 @@ from remanent.relapse.score import Outcome, patient_weights
 from remanent.relapse.subtypes import Subtypes, find_subtypes
 from remanent.stages.analyse import Results
 from remanent.stages.out_of_fold import Mechanistic, Source, mechanistic
-from remanent.stages.scans import HEALTHY
 from remanent.study.panel import Panel
 from remanent.study.table import Table
 
@@ -76,14 +75,13 @@ class Rivalry:
 def rivalry(
     tables: Mapping[str, Table], features: Table, results: Results, *, seed: int, log: Callable[..., None]
 ) -> Rivalry:
-    """Compare forecasts on landmarks of the study's patients, healthy participants left out."""
+    """Compare forecasts on landmarks of the study's patients, whose tables and features these are."""
     whole = results.panel
-    patients = [p for p, d in zip(whole.patients, whole.diagnosis, strict=True) if str(d).lower() not in HEALTHY]
     subtypes, subtyped = _subtypes(results, seed)
     kinds = Rivalry(patients=whole.patients, subtypes=subtypes, subtyped=subtyped, seed=seed)
     slots, steps, lanes = results.timeline.grid.value.shape
     source = Source(tables, features if len(features) else None, whole, results.design.breaks, (slots, steps, lanes))
-    rows = _landmarks(source, whole, patients, tables["participants"])
+    rows = _landmarks(source, whole, tables["participants"])
     if rows is None:
         words = f"relapses on record, or patients at risk at a landmark, are too few (at least {LEAST_RELAPSES} and {LEAST_AT_RISK})"
         return replace(kinds, lacking=f"Forecasts were not compared: {words}.")
@@ -121,16 +119,15 @@ def _words(setting: Mapping[str, object]) -> str:
     return " ".join(f"{name}={value}" for name, value in setting.items())
 
 
-def _landmarks(source: Source, whole: Panel, patients: Sequence[str], people: Table) -> Landmarks | None:
-    chosen = np.isin(np.array(whole.patients), np.array(patients, dtype=str))
+def _landmarks(source: Source, whole: Panel, people: Table) -> Landmarks | None:
     known = {}
     for day in LANDMARK_DAYS:
-        there = at_risk(whole, day) & chosen
+        there = at_risk(whole, day)
         if there.sum() >= LEAST_AT_RISK:
             known[day] = source.as_of(day, [p for p, at in zip(whole.patients, there, strict=True) if at])
     if not known:
         return None
-    rows = landmarks(whole, known, _people(people), np.flatnonzero(chosen).tolist())
+    rows = landmarks(whole, known, _people(people))
     relapsed = len(np.unique(rows.patient[rows.event]))
     return rows if relapsed >= LEAST_RELAPSES else None
 

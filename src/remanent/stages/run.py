@@ -17,6 +17,8 @@ class RunSummary:
 
     Attributes
     ----------
+    participants, healthy
+        Everybody, and those of them whom patients are only compared with.
     lost
         Rows, files, columns or values set aside or refused: the exit code is 3 if there are any.
     advice
@@ -29,6 +31,7 @@ class RunSummary:
 
     participants: int
     lost: int
+    healthy: int = 0
     advice: Mapping[str, int] = field(default_factory=dict)
     converged: bool | None = None
     message: str = ""
@@ -40,7 +43,7 @@ class RunSummary:
 
     def text(self, out: Path) -> str:
         """A few lines for the terminal."""
-        lines = [f"{self.participants} participants."]
+        lines = [f"{self.participants} participants{_of_them(self.healthy)}."]
         if self.advice:
             lines.append(
                 "Advice (research use only): "
@@ -58,6 +61,10 @@ class RunSummary:
             lines.append(f"{self.lost} rows, files or values were set aside or refused: {where}.")
         lines.append(f"Report: {out / 'index.html'}" if self.message else f"Measured: {out}")
         return "\n".join(lines)
+
+
+def _of_them(healthy: int) -> str:
+    return f", {healthy} of them healthy: patients are compared with them, nothing is fitted to them" if healthy else ""
 
 
 def run(options: Options, log: Callable[..., None]) -> RunSummary:
@@ -81,27 +88,26 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     """Everything after measuring, from the record alone; without `refit`, under the population fitted before."""
     from remanent.stages import population
     from remanent.stages.analyse import Fitting, analyse
+    from remanent.stages.cohort import cohort_of
     from remanent.stages.comparable import compare
     from remanent.stages.courses import with_plans
-    from remanent.stages.early_warning import with_measures
     from remanent.stages.planning import plan_ahead
     from remanent.stages.programs import keep_programs
     from remanent.stages.publish import Found, publish
     from remanent.stages.relapses import by_rule
     from remanent.stages.rivals import rivalry
-    from remanent.stages.standing import standing, without_records
-    from remanent.study.panel import build_panel
+    from remanent.stages.standing import standing
 
     keep_programs()
     known = None if refit else population.load(options.out)
     with Record.open(options.out, create=False, seed=options.seed) as record:
         tables = record.tables()
         comparable = compare(record, tables, options.out, learn_anew=refit)
-        panel = with_measures(build_panel(tables, comparable.for_model))
-        derived = by_rule(panel, tables, options.relapse_rule)
-        panel = derived.panel if derived else panel
+        cohort = cohort_of(tables, comparable.for_model)
+        derived = by_rule(cohort.panel, cohort.tables, options.relapse_rule)
+        panel = derived.panel if derived else cohort.panel
         record.put_problems("relapse", derived.problems if derived else ())
-        record.put_problems("patients", without_records(tables["participants"], panel.last_day))
+        record.put_problems("patients", cohort.problems())
         record.put_problems("update", population.not_in(known[0], panel) if known else ())
         results = analyse(
             panel,
@@ -115,16 +121,17 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
         record.put_problems("plans", unable)
         compared = None
         if options.rivals and results:
-            compared = rivalry(tables, comparable.for_model, results, seed=options.seed, log=log)
+            compared = rivalry(cohort.tables, cohort.features, results, seed=options.seed, log=log)
         words = derived.words if derived else ""
         planning = plan_ahead(panel, results, options.seed, options.thresholds, options.plans)
-        found = Found(panel, results, comparable, planning, words, compared)
+        found = Found(panel, results, comparable, planning, words, compared, cohort.healthy)
         publish(record, found, options, log)
         lost = _lost(record)
     codes = [a.code for a in results.advice] if results else []
     return RunSummary(
-        participants=len(panel.patients),
+        participants=len(panel.patients) + len(cohort.healthy.patients),
         lost=lost,
+        healthy=len(cohort.healthy.patients),
         advice={code: codes.count(code) for code in dict.fromkeys(codes)},
         converged=results.posterior.converged if results else None,
         message=results.comparison.identifiability.reason

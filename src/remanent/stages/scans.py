@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from remanent.study.people import HEALTHY
 from remanent.study.table import Table
 
-HEALTHY = frozenset({"control", "none"})
 DAYS_A_YEAR = 365.25
 _SEX = {"M": 0.0, "F": 1.0, "O": 0.5}
 _NOT_COMPARED = ("qc_",)

@@ -1,7 +1,7 @@
-"""What was done to a patient and what was observed, in time, for the page."""
+"""What was done to a patient and what was observed, in time, for the page; and the page of those of whom nothing is forecast."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,14 @@ from remanent.study.table import Table
 from remanent.treatment.drugs import CLASSES, require
 from remanent.treatment.exposure import exposure
 
+COMPARED_WITH = (
+    "a healthy participant: patients are compared with them, no model is fitted to them and nothing is forecast"
+)
+
 
 @dataclass(frozen=True)
 class Context:
-    """What the pages need beside the results."""
+    """What the pages need beside the results; `healthy`: participants of whom nothing is forecast."""
 
     study: str
     tables: Mapping[str, Table]
@@ -32,6 +36,37 @@ class Context:
     planning: Planning
     relapse_rule: str = ""
     checks: Checks = field(default_factory=Checks)
+    healthy: Panel | None = None
+
+
+def page_of(panel: Panel, context: Context, i: int, fit: show.FitStatus) -> show.PatientView:
+    """What a page shows without any result."""
+    who, timeline = panel.patients[i], timeline_of(panel, context, i)
+    return show.PatientView(
+        participant_id=who,
+        study=context.study,
+        timeline=timeline,
+        problems=tuple(p for p in context.problems if _concerns(p, who)),
+        provenance=context.provenance,
+        fit=fit,
+        flags=(*context.comparable.flags.get(who, ()), *_end_of_record(timeline.events)),
+    )
+
+
+def healthy_pages(panel: Panel, context: Context, fit: show.FitStatus) -> list[show.PatientView]:
+    """What is on record of those whom patients are compared with."""
+    nothing = show.Basis("nothing", COMPARED_WITH)
+    return [
+        replace(
+            page_of(panel, context, i, fit),
+            advice=show.Advice("healthy", (COMPARED_WITH,)),
+            states=show.States(basis=nothing),
+            remanence=show.Remanence(basis=nothing),
+            forecasts=show.Forecasts(basis=nothing),
+            mechanisms=show.Mechanisms(reason=COMPARED_WITH),
+        )
+        for i in range(len(panel.patients))
+    ]
 
 
 def timeline_of(panel: Panel, context: Context, i: int) -> show.Timeline:
@@ -126,3 +161,14 @@ def _scans(features: Table, who: str) -> tuple[show.Scan, ...]:
             show.Scan(float(rows["day"][0]), str(session), bool(usable.any()), quality, reasons[0] if reasons else "")
         )
     return tuple(scans)
+
+
+def _concerns(problem: Problem, who: str) -> bool:
+    """Whether a problem lies in a participant's own files."""
+    return any(part == who or part.startswith((f"{who}_", f"{who}.")) for part in problem.file.split("/"))
+
+
+def _end_of_record(events: Sequence[show.Event]) -> tuple[str, ...]:
+    """A warning where the patient left the study: nobody knows what happened since."""
+    left = [e.day for e in events if e.event == "dropout"]
+    return (f"The record ends with a dropout on day {left[-1]:.0f}: what happened since is unknown.",) if left else ()

@@ -7,7 +7,6 @@ from importlib.metadata import version
 import numpy as np
 
 from remanent import __version__
-from remanent._errors import Problem
 from remanent.circuits.catalogue import describe
 from remanent.dynamics.compare import PRIOR, deciding_priors, posterior_sd
 from remanent.dynamics.grid import medication_of
@@ -25,12 +24,13 @@ from remanent.stages.error_rates import words as error_words
 from remanent.stages.next_measurement import words as measure_words
 from remanent.stages.planning import warning_words
 from remanent.stages.tables import report_rows, states_informed
-from remanent.stages.timelines import Context, timeline_of
+from remanent.stages.timelines import COMPARED_WITH, Context, healthy_pages, page_of
 from remanent.study.panel import Panel
 
 HEADLINE_DAYS = 182.0
 _PRIOR = "The data of this study did not narrow this against what was assumed before."
 _GONE = "A relapse or a death is on record: this patient is no longer at risk of a first relapse."
+_UNSAID = {_GONE: "no longer at risk", COMPARED_WITH: "not forecast"}
 _LOADS = {"f": "function", "s": "structure", "e": "ECT trace"}
 
 
@@ -41,9 +41,10 @@ def provenance(sources: Mapping[str, str], seed: int, snapshot_id: str, run_at: 
 
 
 def patient_views(panel: Panel, results: Results | None, context: Context) -> list[show.PatientView]:
-    """One view per participant; those without any dated record get a page that says so."""
+    """One view per participant, the healthy last; those without any dated record get a page that says so."""
     lane_of = {} if results is None else {int(i): lane for lane, i in enumerate(results.timeline.lanes)}
-    return [_patient(panel, results, context, i, lane_of.get(i)) for i in range(len(panel.patients))]
+    patients = [_patient(panel, results, context, i, lane_of.get(i)) for i in range(len(panel.patients))]
+    return patients + ([] if context.healthy is None else healthy_pages(context.healthy, context, fit_status(results)))
 
 
 def patient_view(panel: Panel, results: Results, context: Context, participant_id: str) -> show.PatientView:
@@ -54,24 +55,16 @@ def patient_view(panel: Panel, results: Results, context: Context, participant_i
 
 
 def _patient(panel: Panel, results: Results | None, context: Context, i: int, lane: int | None) -> show.PatientView:
-    who, timeline = panel.patients[i], timeline_of(panel, context, i)
-    page = show.PatientView(
-        participant_id=who,
-        study=context.study,
-        timeline=timeline,
-        problems=tuple(p for p in context.problems if _concerns(p, who)),
-        provenance=context.provenance,
-        headline_horizon_days=HEADLINE_DAYS,
-        fit=fit_status(results),
-        early_warning=warning_words(context.planning.warnings.get(who)),
-        flags=(*context.comparable.flags.get(who, ()), *_end_of_record(timeline.events)),
-    )
+    who = panel.patients[i]
+    warned = warning_words(context.planning.warnings.get(who))
+    page = replace(page_of(panel, context, i, fit_status(results)), early_warning=warned)
     if results is None or lane is None:
         why = "this participant has no dated record that the model can use"
         return replace(page, advice=show.Advice("not_enough_data", (why,)))
     advice = results.advice[lane]
     return replace(
         page,
+        headline_horizon_days=HEADLINE_DAYS,
         advice=show.Advice(
             advice.code,
             advice.reasons,
@@ -105,11 +98,6 @@ def _modalities(results: Results, lane: int) -> tuple[show.ModalityGain, ...]:
         for c in results.added
         if np.isfinite(c.shift_bits[lane])
     )
-
-
-def _concerns(problem: Problem, who: str) -> bool:
-    """Whether a problem lies in a participant's own files."""
-    return any(part == who or part.startswith((f"{who}_", f"{who}.")) for part in problem.file.split("/"))
 
 
 def fit_status(results: Results | None) -> show.FitStatus:
@@ -328,12 +316,6 @@ def _fold(nats: float) -> str:
     return f"{np.exp(np.clip(nats, 0.0, np.log(1000))):.0f}-fold"
 
 
-def _end_of_record(events: Sequence[show.Event]) -> tuple[str, ...]:
-    """A warning where the patient left the study: nobody knows what happened since."""
-    left = [e.day for e in events if e.event == "dropout"]
-    return (f"The record ends with a dropout on day {left[-1]:.0f}: what happened since is unknown.",) if left else ()
-
-
 def cohort_view(results: Results | None, context: Context, patients: Sequence[show.PatientView]) -> show.CohortView:
     """The index page."""
     return show.CohortView(
@@ -384,6 +366,6 @@ def row_of(view: show.PatientView) -> show.CohortRow:
             for f in view.forecasts.plans
         },
         set_aside=sum(p.action != "used" for p in view.problems),
-        unsaid="no longer at risk" if view.forecasts.basis.reason == _GONE else "cannot be said",
+        unsaid=_UNSAID.get(view.forecasts.basis.reason, "cannot be said"),
         flags=view.flags,
     )

@@ -4,11 +4,12 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from remanent._errors import Problem
+from remanent.study.people import parted
 from remanent.study.table import Study, Table
 
 WIDTH = 118
@@ -54,6 +55,8 @@ class PatientSummary:
         Days on which a dose starts, changes or ends.
     events
         What happened, in order of days.
+    healthy
+        Whether patients are only compared with this participant.
     """
 
     participant_id: str
@@ -62,6 +65,7 @@ class PatientSummary:
     rating_span_days: tuple[float, float]
     dose_changes: int
     events: tuple[str, ...]
+    healthy: bool = False
 
     @property
     def usable(self) -> bool:
@@ -114,12 +118,20 @@ def summarise(study: Study) -> Summary:
     rows = {name: _by_participant(table) for name, table in study.tables.items()}
     scans = _scans(study)
     ids = study.tables["participants"]["participant_id"].tolist()
-    patients = tuple(_patient(participant, study.tables, rows, scans) for participant in ids)
+    healthy = set(parted(study.tables)[1]["participants"]["participant_id"])
+    everybody = (_patient(participant, study.tables, rows, scans) for participant in ids)
+    patients = tuple(replace(one, healthy=one.participant_id in healthy) for one in everybody)
     names = {
         table: dict(Counter(name for name in study.tables[table][column] if name is not None).most_common())
         for table, column in _NAMED_BY.items()
     }
-    return Summary(str(study.root), patients, names, group_problems(study.problems), _lacking(patients))
+    return Summary(
+        str(study.root),
+        patients,
+        names,
+        group_problems(study.problems),
+        _lacking([one for one in patients if not one.healthy]),
+    )
 
 
 def _by_participant(table: Table) -> dict[str, np.ndarray]:
@@ -216,6 +228,11 @@ def render(summary: Summary) -> str:
     """The summary as text, one screen."""
     usable = sum(patient.usable for patient in summary.patients)
     head = [f"{summary.root}: {usable} of {len(summary.patients)} participants can be used", ""]
+    healthy = sum(patient.healthy for patient in summary.patients)
+    if healthy:
+        head.insert(
+            1, f"  {healthy} of them healthy: patients are compared with them, nothing is fitted to them or forecast"
+        )
     parts = [head, _totals(summary), _patients(summary.patients), _problems(summary.problems), ["For the questions:"]]
     lines = [line for part in parts for line in part] + [f"  {words}" for words in summary.lacking]
     return "\n".join(lines) + "\n"
@@ -253,7 +270,7 @@ def _line(patient: PatientSummary) -> str:
     label = patient.participant_id if len(patient.participant_id) <= 15 else f"{patient.participant_id[:12]}..."
     return (
         f"  {label:<16}{patient.scans[0]:>9}{patient.scans[1]:>10}{n['symptoms']:>9}{span:>14}{n['medication']:>7}"
-        f"{patient.dose_changes:>8}{n['ect']:>5}{n['labs']:>6}{n['sleep']:>6}  {', '.join(patient.events)}"
+        f"{patient.dose_changes:>8}{n['ect']:>5}{n['labs']:>6}{n['sleep']:>6}  {', '.join(('healthy',) * patient.healthy + patient.events)}"
     )[:WIDTH].rstrip()
 
 
