@@ -14,13 +14,19 @@ from remanent.dynamics.filter import log_likelihood, smooth
 from remanent.dynamics.grid import TimeLine, build_timeline
 from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.model import Params
+from remanent.dynamics.priors import layout, to_params
 from remanent.study.bids import read_study
-from remanent.study.panel import build_panel
+from remanent.study.panel import Doses, build_panel
 from remanent.study.schema import INSTRUMENTS, OUTPUT
 from remanent.study.tables import Table
+from remanent.treatment.drugs import require
+from remanent.treatment.exposure import DoseHistory
 from remanent.trial.cohort import Cohort, simulate
-from remanent.trial.reference import indicators, reference
+from remanent.trial.extras import Extras, acting
+from remanent.trial.judge import Records, panel_of
+from remanent.trial.reference import indicators, reference, reference_params
 from remanent.trial.spec import demo_spec
+from remanent.trial.trajectory import Forcing, Person, State, integrate
 from remanent.trial.write import write_study
 
 FEATURES = ("fc_default_default", "fc_cont_default", "sc_strength_frontolimbic")
@@ -137,3 +143,45 @@ def test_the_true_parameters_are_likelier_than_wrong_ones(wrong: str, known: tup
         assert (
             float(np.sum(likelihood(params._replace(**{wrong: getattr(params, wrong) * factor}), line.grid))) < best - 2
         )
+
+
+CHANGES = {
+    "stop": [("venlafaxine", 150.0, -np.inf, 42.0)],
+    "switch of class": [("venlafaxine", 150.0, -np.inf, 42.0), ("mirtazapine", 45.0, 42.0, np.inf)],
+    "switch within a class": [("sertraline", 100.0, -np.inf, 42.0), ("fluoxetine", 40.0, 42.0, np.inf)],
+    "one of two stopped": [("nortriptyline", 100.0, -np.inf, np.inf), ("lithium", 900.0, -np.inf, 42.0)],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_withdrawal_is_the_same_in_both(change: str) -> None:
+    """Ratings that are the simulator's withdrawal and nothing else, read with hardly any noise: no density is higher than what the filter gives them."""
+    drug, mg, start, stop = zip(*CHANGES[change], strict=True)
+    history = DoseHistory(drug, np.array(mg), np.array(start), np.array(stop))
+    days, rated, zero = np.arange(0.0, 85.0, 0.5), np.arange(0.0, 85.0, 3.5), np.zeros(1)
+    given = acting(history, days, Extras())
+    forcing = Forcing(days, given.total[:, None], np.zeros((0, 1, 1)), np.zeros((1, 1)), zero, lost=given.lost[:, None])
+    params = reference_params("natural")._replace(omega=1.0, tau_w=10.0)
+    course = integrate(np.random.default_rng(0), params, Person(*(zero,) * 5), forcing, State(*(zero,) * 4))
+    seen = course.w[:: round(3.5 / 0.5)]
+    records = Records("hdrs24", rated, seen, np.zeros(0), (), np.zeros((0, 0, 1)), np.full(1, np.inf))
+    panel = panel_of(records, 84.0, np.zeros(1, int), require("sertraline"))
+    taken = Doses(
+        np.zeros(len(drug), int), np.array(drug, object), history.dose_mg_day, history.start_day, history.stop_day
+    )
+    panel = replace(
+        panel, doses=taken, ect_patient=np.zeros(0, int), ect_day=np.zeros(0), ect_placement=np.zeros(0, object)
+    )
+    plain = Indicators(
+        ("hdrs24",), np.ones(1, bool), np.zeros(1), np.ones(1), np.array([[False, False, False, True]]), points=()
+    )
+    line = build_timeline(panel, design := replace(choose_design(panel), indicators=plain))
+    noise, coordinates = 0.03, layout(design)
+    known = to_params(jnp.zeros(coordinates.size), coordinates, jnp.asarray(coordinates.acting(0)))
+    one = jnp.ones(1)
+    known = known._replace(
+        omega=one[0], tau_w=10 * one[0], h0=1e-12 * one[0], mu=0 * one, sd_mu=1e-4 * one, l_w=one, sigma=noise * one
+    )
+    highest = -len(rated) * (math.log(noise) + math.log(2 * math.pi) / 2)
+    assert float(jax.jit(log_likelihood)(known, line.grid)[0]) == pytest.approx(highest, abs=0.5)
+    assert seen.max() > 0.05

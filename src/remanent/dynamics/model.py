@@ -6,7 +6,7 @@ functional gain of the cohort right after ECT)::
     df = -k_f (f - s - p_i sum_k rho_k (D_k - D_k0) + q_i b·u + b_v v) dt + sig_f dW_f     D_k0: at the first record, under which f = 0
     ds = [(c + a sum_k alpha_k D_k)(f - s) - r (s - beta·x_i)] dt + sig_s dW_s                x_i: tether (polygenic score, diagnosis)
     each index ECT session of n, placement q:  f += ect_f_q g_f,i / n,  s += ect_s_q g_s,i / n,  e += ect_e_q / n
-    dw = -w / tau_w dt + omega max(-dD/dt, 0) dt            withdrawal, deterministic given the doses
+    dw = -w / tau_w dt + omega sum_k max(-dD_k/dt, 0) dt    withdrawal, deterministic given the doses
     de = -e / tau_e dt                                      ECT's imaging trace, deterministic given the sessions
     y_j = mu_j + m_ij + L_fj f + L_sj s + L_ej e + L_wj w + noise,   var = se² + sigma_j²
     hazard of relapse h_r = h0(t) exp(-eta_f f + eta_x·z_i),  of dropout h_d = hd0 exp(-eta_d f)
@@ -62,7 +62,7 @@ class Params(NamedTuple):
     b
         Fall of function's target per unit of each of `STRESSORS`, [stressor]; negative where it helps.
     omega, tau_w
-        Withdrawal symptoms per unit of exposure lost (standardised symptom units) and their decay (days).
+        Withdrawal symptoms per unit of exposure lost by any class (standardised symptom units) and their decay (days).
     tau_e
         Decay of ECT's imaging trace (days).
     h0, eta_f

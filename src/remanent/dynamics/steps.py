@@ -29,7 +29,7 @@ class Grid(NamedTuple):
     held
         The same at the patient's first record: function 0 is the level under it, so only exposure beyond it pushes function, [class, patient].
     lost
-        Exposure lost over the interval, all classes together.
+        Exposure lost over the interval: the falls of every class, summed; a class begun makes up for none stopped.
     stress
         Mean of each of `model.STRESSORS` over the interval, [stressor, step, patient].
     ect

@@ -146,8 +146,9 @@ def _forcing(spec: CohortSpec, people: People, stress: Stress, days: np.ndarray)
         at = np.searchsorted(days, np.concatenate([index, later[later <= days[-1]]]) - 1e-9)
         ect[:, at, i] = of_placement(spec.extras, str(people.placement[i]))[:, None] / len(index)
     given = [acting(history, days, spec.extras) for history in people.doses]
-    total, passive, active, talk = (
-        np.column_stack([getattr(one, name) for one in given]) for name in ("total", "passive", "active", "talk")
+    total, passive, active, lost, talk = (
+        np.column_stack([getattr(one, name) for one in given])
+        for name in ("total", "passive", "active", "lost", "talk")
     )
     return Forcing(
         days=days,
@@ -158,6 +159,7 @@ def _forcing(spec: CohortSpec, people: People, stress: Stress, days: np.ndarray)
         held=held_exposure(people, spec.extras),
         passive=passive,
         active=active,
+        lost=lost,
         talk=talk,
         ect_f=ect[0],
         ect_s=ect[1],

@@ -86,11 +86,12 @@ def _number(name: str, given: Any) -> float:
 
 @dataclass(frozen=True)
 class Acting:
-    """What a dose history does, [day]: exposure summed over drugs, as the passive and the active gain count it, and what psychotherapy adds."""
+    """What a dose history does, [day]: exposure in all, as the passive and the active gain count it, lost by classes that fell; what psychotherapy adds."""
 
     total: np.ndarray
     passive: np.ndarray
     active: np.ndarray
+    lost: np.ndarray
     talk: np.ndarray
 
 
@@ -100,7 +101,8 @@ def acting(history: DoseHistory, days: np.ndarray, extras: Extras) -> Acting:
     drugs = by_class * DRUGS[:, None]
     rho, alpha = (np.array([one.get(c, 1.0) for c in CLASSES]) for one in (extras.rho, extras.alpha))
     talk = extras.b_psychotherapy * by_class[~DRUGS].sum(axis=0)
-    return Acting(drugs.sum(axis=0), rho @ drugs, alpha @ drugs, talk)
+    lost = np.maximum(-np.diff(drugs, axis=1, prepend=drugs[:, :1]), 0.0).sum(axis=0)
+    return Acting(drugs.sum(axis=0), rho @ drugs, alpha @ drugs, lost, talk)
 
 
 def of_placement(extras: Extras, name: str) -> np.ndarray:

@@ -5,7 +5,7 @@ A second derivation: it shares neither the filter nor the closed-form transition
     df = -k_f (f - s - p P(t) + q b·u + talk) dt + sig_f dW       P: exposure beyond the start's, each class by its own multiple
     ds = [(c + a A(t)) (f - s) - r g(s)] dt + sig_s dW           A: exposure, each class by its own multiple
     g(s) = s - level   or, with a tipping point theta,   g(s) = s (s - theta) (s - 1)
-    dw = -w / tau_w dt + omega max(-dD, 0),   de = -e / tau_e dt
+    dw = -w / tau_w dt + omega sum_k max(-dD_k, 0),   de = -e / tau_e dt       D_k: exposure to class k; one begun makes up for none stopped
     each session: f += share_f g_f,  s += share_s g_s,  e += share_e       shares of the index course, by placement; later sessions too
 
 Each step is a Strang splitting: drift over half a step (second-order Runge-Kutta), diffusion, drift over the other half; then the jumps of ECT. Mean and
@@ -80,6 +80,8 @@ class Forcing:
         Exposure at the start of the record, as `passive` counts it: function 0 is the level under it, [lane].
     passive, active
         Exposure as the passive and the active gain count it, each class by its own multiple, [step, lane]; None: all classes alike.
+    lost
+        Exposure lost up to each grid day since the one before, every class by itself, [step, lane]; None: one class, the falls of `exposure`.
     talk
         What psychotherapy takes from function's target (negative: it helps), [step, lane].
     ect_f, ect_s, ect_e
@@ -94,6 +96,7 @@ class Forcing:
     held: Lane | float = 0.0
     passive: Steps | None = None
     active: Steps | None = None
+    lost: Steps | None = None
     talk: Steps | float = 0.0
     ect_f: Steps | None = None
     ect_s: Steps | None = None
@@ -104,6 +107,12 @@ class Forcing:
         shares = (self.ect if one is None else one for one in (self.ect_f, self.ect_s, self.ect_e))
         f, s, e = (np.broadcast_to(one, self.exposure.shape) for one in shares)
         return f, s, e
+
+    def falls(self) -> Steps:
+        """Exposure lost up to each grid day since the one before, [step, lane]."""
+        if self.lost is not None:
+            return self.lost
+        return np.maximum(-np.diff(self.exposure, axis=0, prepend=self.exposure[:1]), 0.0)
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,7 @@ def integrate(rng: np.random.Generator, params: Params, person: Person, forcing:
     ect_f, ect_s, ect_e = forcing.sessions()
     passive = forcing.exposure if forcing.passive is None else forcing.passive
     active = forcing.exposure if forcing.active is None else forcing.active
+    falls = forcing.falls()
     strain = np.tensordot(_value(params.b)[: len(forcing.stress)], forcing.stress, axes=1)
     input_ = person.p * (passive - forcing.held) - person.q * strain - forcing.talk
     kappa = person.c + person.a * active
@@ -150,9 +160,8 @@ def integrate(rng: np.random.Generator, params: Params, person: Person, forcing:
         h = np.where(forcing.days[k - 1] >= forcing.start_day - 1e-9, forcing.days[k] - forcing.days[k - 1], 0.0)
         push = Push((kappa[k - 1] + kappa[k]) / 2, (input_[k - 1] + input_[k]) / 2)
         f, s = advance(params, person, (f, s), push, h, rng.standard_normal((2, lanes)))
-        lost = np.maximum(forcing.exposure[k - 1] - forcing.exposure[k], 0.0) * (h > 0)
         half = np.exp(-h / (2 * _value(params.tau_w)))
-        w = (w * half + params.omega * lost) * half
+        w = (w * half + params.omega * falls[k] * (h > 0)) * half
         e = e * np.exp(-h / params.tau_e) + ect_e[k]
         f, s = f + person.g_f * ect_f[k], s + person.g_s * ect_s[k]
         paths[:, k] = f, s, w, e

@@ -178,7 +178,7 @@ def roll_forward(
         held_exposure(cohort.people, extras)[lanes],
         passive,
         active,
-        talk,
+        talk=talk,
     )
     course = integrate(stream(cohort.spec, f"future {patients[0]}"), cohort.params, person, forcing, start)
     k = list(HORIZONS)
