@@ -130,13 +130,27 @@ def test_entry_lets_in_only_low_scores_and_says_when_nobody_is() -> None:
 
 
 def test_power_against_the_normal_approximation() -> None:
-    rng = np.random.default_rng(0)
-    a, b = (rng.random(200_000) < p for p in (0.5, 0.35))
-    curve = policy_curve(rng, (a.astype(float), b.astype(float)), Power((50, 200), 0.05, 3000))
-    for n, found in zip(curve.patients, curve.mean, strict=True):
-        spread = np.sqrt((0.25 + 0.35 * 0.65) / n)
-        assert found == pytest.approx(norm.cdf(0.15 / spread - 1.96), abs=0.04)
+    curve = policy_curve(np.random.default_rng(0), [(0.5, 0.35)], Power((50, 200), 0.05, 3000))
+    np.testing.assert_allclose(curve.mean, [closed(n, 0.5, 0.35) for n in (50, 200)], atol=0.04)
     assert all(low <= m <= high for low, m, high in zip(curve.lower, curve.mean, curve.upper, strict=True))
+    assert max(np.subtract(curve.upper, curve.lower)) < 0.04
+
+
+def test_a_trial_runs_in_one_population() -> None:
+    """Three populations: the curve is the mean of their powers, not the power in their mixture, and the band is as wide as they differ."""
+    shares, sizes = [(0.6, 0.3), (0.3, 0.27), (0.4, 0.2)], (100, 400)
+    curve = policy_curve(np.random.default_rng(1), shares, Power(sizes, 0.05, 3000))
+    each = np.array([[closed(n, a, b) for n in sizes] for a, b in shares])
+    np.testing.assert_allclose(curve.mean, each.mean(axis=0), atol=0.03)
+    np.testing.assert_allclose([curve.lower, curve.upper], np.quantile(each, (0.05, 0.95), axis=0), atol=0.04)
+    a, b = np.mean(shares, axis=0)
+    assert closed(400, a, b) > curve.mean[1] + 0.2
+
+
+def closed(n: int, a: float, b: float) -> float:
+    """Power of the two-sided test in one population, normal approximation."""
+    away = abs(a - b) / np.sqrt((a * (1 - a) + b * (1 - b)) / n)
+    return float(norm.cdf(away - 1.96) + norm.cdf(-away - 1.96))
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def trial_parts(view: TrialView) -> dict[str, Any]:
     caption = "Relapse, drug use and regret under each policy: mean and 90 % interval for another population drawn."
     policies = _picture("policies", plot_policies(view), caption, _says(view), [_policies_table(view)])
     powers = [
-        _picture(f"power-{c.question}", plot_curve(c), _asks(view, c), _in_words(c), [_curve_table(c)])
+        _picture(f"power-{c.question}", plot_curve(c), _asks(view, c), _in_words(c), [_curve_table(view, c)])
         for c in view.curves
     ]
     return {"view": view, "policies": policies, "differences": _differences_table(view), "powers": powers}
@@ -152,12 +152,21 @@ def _counted(curve: CurveView) -> str:
 
 def _asks(view: TrialView, curve: CurveView) -> str:
     if curve.question == "policies":
-        return f"Power to tell the relapse proportions of {view.compare[0]} and {view.compare[1]} apart; dashed: 80 %."
+        return (
+            f"Power to tell the relapse proportions of {view.compare[0]} and {view.compare[1]} apart; "
+            f"band: {_spread(view, curve)}; dashed: 80 %."
+        )
     first, second = view.contrast or ("", "")
     return (
         f"Probability that the data decide for {first} against {second} when {first} is true and {second} mimics it as well as it can; "
-        "band: 90 % of populations; dashed: 80 %."
+        f"band: {_spread(view, curve)}; dashed: 80 %."
     )
+
+
+def _spread(view: TrialView, curve: CurveView) -> str:
+    """What the curve's interval is over."""
+    only = curve.question == "policies" and view.replicates == 1
+    return "90 % Monte Carlo interval in one population" if only else "90 % of populations"
 
 
 def _in_words(curve: CurveView) -> str:
@@ -165,8 +174,8 @@ def _in_words(curve: CurveView) -> str:
     enough = next((n for n, p in zip(curve.patients, curve.mean, strict=True) if p >= 0.8), None)
     last = f"with {curve.patients[-1]} {counted} the probability is {percent(curve.mean[-1])}"
     if enough is None:
-        return f"80 % is not reached: {last}."
-    return f"80 % is reached with {enough} {counted}{', the fewest tried' if enough == curve.patients[0] else ''}."
+        return f"On average over populations 80 % is not reached: {last}."
+    return f"On average over populations 80 % is reached with {enough} {counted}{', the fewest tried' if enough == curve.patients[0] else ''}."
 
 
 def _signed(value: float, digits: int = 1) -> str:
@@ -220,14 +229,16 @@ def _differences_table(view: TrialView) -> DataTable:
     return DataTable(caption, ("Policy", *(label.capitalize() for label, _, _ in shown.values())), rows)
 
 
-def _curve_table(curve: CurveView) -> DataTable:
+def _curve_table(view: TrialView, curve: CurveView) -> DataTable:
     counted = _counted(curve).removesuffix(" (logarithmic)").capitalize()
     rows = [
         (str(n), _range(m, low, high, 100, 0))
         for n, m, low, high in zip(curve.patients, curve.mean, curve.lower, curve.upper, strict=True)
     ]
     asked = {
-        "policies": "telling the policies apart (90 % Monte Carlo interval)",
-        "mechanisms": "deciding between the mechanisms, mean (90 % of populations)",
+        "policies": "telling the policies apart",
+        "mechanisms": "deciding between the mechanisms",
     }[curve.question]
-    return DataTable(f"Probability of {asked}", (counted, "Probability (%)"), tuple(rows))
+    return DataTable(
+        f"Probability of {asked}, mean ({_spread(view, curve)})", (counted, "Probability (%)"), tuple(rows)
+    )

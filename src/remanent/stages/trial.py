@@ -134,8 +134,9 @@ def _differences(spec: TrialSpec, found: Sequence[Replicate]) -> list[dict[str, 
 
 
 def _policy_curve(spec: TrialSpec, found: Sequence[Replicate]) -> Curve:
-    a, b = (np.concatenate([one.outcomes[name].relapsed for one in found]).astype(float) for name in spec.compare)
-    return policy_curve(np.random.default_rng([spec.seed, 6]), (a, b), spec.power)
+    first, second = spec.compare
+    shares = [(float(o[first].relapsed.mean()), float(o[second].relapsed.mean())) for o in (r.outcomes for r in found)]
+    return policy_curve(np.random.default_rng([spec.seed, 6]), shares, spec.power)
 
 
 def _write(out: Path, spec: TrialSpec, found: Sequence[Replicate], curves: Mapping[str, Curve], known: Known) -> None:
