@@ -294,3 +294,13 @@ def test_names_and_classes_do_not_change_under_a_plan():
     for one, two in itertools.product(["Zoloft", "N06AB06", "sertraline"], [stop, taper]):
         plan = two(doses((one, 100, -INF, INF)), 0.0)
         assert {require(n).name for n in plan.drug} == {"sertraline"}
+
+
+def test_drugs_that_are_no_longer_taken_do_not_stand_in_the_way_of_a_taper():
+    """Nothing is known of tablets of ketamine, and nobody needs to: it ended long ago."""
+    history = doses(("ketamine", 35, -300, -200), ("sertraline", 100, -100, INF))
+    plan = taper(history, 0.0, tablets=True)
+    days = np.arange(0.0, 84.0)
+    now = taper(doses(("sertraline", 100, -100, INF)), 0.0, tablets=True)
+    assert daily_dose(plan, "sertraline", days).tolist() == daily_dose(now, "sertraline", days).tolist()
+    assert daily_dose(plan, "ketamine", np.array([-250.0, 10.0])).tolist() == [35, 0]

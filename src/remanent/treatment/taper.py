@@ -43,7 +43,7 @@ def taper(
     tablets: bool = False,
     largest_step: Number = 1.0,
 ) -> DoseHistory:
-    """All drugs, or those named, to zero in equal steps; what was planned for them after `day` is dropped.
+    """All drugs taken on `day`, or those of them named, to zero in equal steps; what was planned for them after `day` is dropped.
 
     The first reduction is on `day`, zero is reached on day + 7·weeks; a step lasts a week (two weeks in tapers of more
     than 24 weeks). Each drug takes its own equal steps; psychotherapy goes on unless named.
@@ -73,6 +73,8 @@ def taper(
     added = []
     for drug in map(require, sorted(chosen)):
         dose = daily_dose(history, drug.name, np.array([day], dtype=float))
+        if dose[0] <= 0:
+            continue
         doses = _steps(drug, float(dose[0]), steps, shape)
         doses = _in_tablets(drug, float(dose[0]), doses) if tablets else doses
         _check_steps(drug, np.concatenate([dose, doses, [0.0]]), largest_step)
