@@ -1,4 +1,4 @@
-"""One patient's what-if, four plans, a thousand draws, one year, warm: at most 100 ms on an idle machine; and beside the general recursion."""
+"""One patient's what-if as the app computes it, four plans one by one, a thousand draws, a year, warm: at most 100 ms when idle; and the general recursion."""
 
 import sys
 from dataclasses import replace

@@ -164,3 +164,27 @@ def test_months_on_drugs_end_with_relapse() -> None:
     months = months_on_drugs(survival, exposure)[-1, 0]
     assert_allclose(months[0], EDGES_DAYS[-1] / 30.4375)
     assert_allclose(months[1], months[0] / 2, rtol=0.01)
+
+
+@pytest.mark.parametrize("patients", [3, 5, 9])
+def test_one_patient_of_a_cohort_has_the_numbers_of_that_patient_alone(patients: int) -> None:
+    plans, lane = (CONTINUE, TAPER, STOP), patients - 2
+    rng = np.random.default_rng(patients)
+    every = np.zeros(patients, int)
+    wide = replace(
+        LINE,
+        lanes=np.arange(patients),
+        steps=np.ones(patients, int),
+        today=200.0 + np.arange(patients),
+        held=LINE.held[:, every],
+        stress_today=rng.standard_normal((2, patients)),
+        grid=LINE.grid._replace(**{k: getattr(LINE.grid, k)[..., every] for k in ("held", "tether", "risk")}),
+    )
+    today = tuple(t._replace(f=t.f + 0.1 * np.arange(patients)) for t in (one.of(every) for one in ENSEMBLE.today))
+    cohort = replace(ENSEMBLE, today=today, weight=rng.dirichlet(np.ones(4), patients))
+    found = what_if(cohort, wide, replace(PERSON, lane=lane), plans)
+    line = replace(LINE, today=wide.today[[lane]], stress_today=wide.stress_today[:, [lane]])
+    alone = what_if(cohort.of(lane), line, PERSON, plans)
+    assert_allclose(found.relapse.mean, alone.relapse.mean, rtol=1e-12)
+    assert_allclose(found.drug_months, alone.drug_months, rtol=1e-12)
+    assert found.relapse.mean.shape == (EDGES_DAYS.size - 1, 3)

@@ -6,7 +6,7 @@ integrated over, so that the difference between two plans has no simulation nois
     hold(H)                  = P(no relapse within H days | all drugs at zero from today)
     autonomous stability(H)  = P(no relapse within H days | all drugs at zero from today, and the stress test)
 
-Plans are lanes of one compiled program (`dynamics.forecast`), padded to a multiple of four, so a new plan compiles nothing.
+Plans go one by one through one compiled program (`relapse.predict.kept`), so a new plan compiles nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +23,7 @@ from remanent.dynamics.design import Design
 from remanent.dynamics.forecast import Outlook
 from remanent.dynamics.grid import Medication, TimeLine, exposure_by_class, look_ahead
 from remanent.dynamics.steps import Grid
+from remanent.dynamics.survive import Kept
 from remanent.plan.plans import STANDARD, STOP, Ect, PlanSpec, Stress, needs, words
 from remanent.relapse.predict import EDGES_DAYS, Ensemble, Estimate, kept, summarise
 from remanent.treatment.drugs import CLASSES, NOT_DRUGS
@@ -31,7 +32,6 @@ from remanent.treatment.exposure import DoseHistory, Levels
 Plan = Callable[[DoseHistory, float], DoseHistory]
 STANDARD_PLANS: Mapping[str, Plan] = {plan.name: plan.applied for plan in STANDARD}
 PLAN_WORDS: Mapping[str, str] = {plan.name: words(plan) for plan in STANDARD}
-_PLAN_BUCKET = 4
 DAYS_PER_MONTH = 30.4375
 
 
@@ -86,19 +86,26 @@ def what_if(ensemble: Ensemble, timeline: TimeLine, person: Person, plans: Seque
     InputError
         A plan cannot be carried out in this patient, or the study knows nothing of what it starts.
     """
-    outlook, exposure = _outlook(timeline, person, plans)
-    count, lane = len(plans), np.full(exposure.shape[-1], person.lane)
-    mine = replace(ensemble, today=tuple(t.of(lane) for t in ensemble.today))
-    ahead = kept(mine, outlook)
-    alive = [a.survival[..., :count] for a in ahead]
-    share = ensemble.weight[lane[:count]]
-    months = [months_on_drugs(s, exposure[..., :count]).mean(1) for s in alive]
+    mine, line, alone = ensemble.of(person.lane), _lane_of(timeline, person.lane), replace(person, lane=0)
+    rolled = []
+    for plan in plans:
+        check_course(plan, person)
+        rolled.append(kept(mine, planned_outlook(plan, line, [alone])))
+    edges, given = float(line.today[0]) + EDGES_DAYS, person.given
+    each = [exposure_by_class(p.applied(given.doses, edges[0]), given.levels, edges) for p in plans]
+    exposure = np.stack(each, axis=-1)
+    ahead = [
+        Kept(*(np.concatenate(part, axis=-1) for part in zip(*one, strict=True))) for one in zip(*rolled, strict=True)
+    ]
+    alive = [a.survival for a in ahead]
+    share = np.repeat(mine.weight, len(plans), 0)
+    months = [months_on_drugs(s, exposure).mean(1) for s in alive]
     return WhatIf(
         plans=tuple(plans),
         days=EDGES_DAYS[1:],
         relapse=summarise([1 - s for s in alive], share),
         added=summarise([s[..., :1] - s for s in alive], share),
-        function=summarise([a.function[..., :count] for a in ahead], share),
+        function=summarise([a.function for a in ahead], share),
         drug_months=sum((share[:, m] * v for m, v in enumerate(months)), np.zeros(months[0].shape)),
     )
 
@@ -226,28 +233,9 @@ def ect_shares(
     return out
 
 
-def _outlook(timeline: TimeLine, person: Person, plans: Sequence[PlanSpec]) -> tuple[Outlook, np.ndarray]:
-    """The course under every plan, padded with the first, and exposure by class, [class, interval, plan]."""
-    design = timeline.design
-    for plan in plans:
-        check_known(plan, design)
-        check_course(plan, person)
-    padded = (*plans, *[plans[0]] * (-len(plans) % _PLAN_BUCKET))
-    view = _lane_of(timeline, person.lane, len(padded))
-    today = float(timeline.today[person.lane])
-    given, edges = person.given, today + EDGES_DAYS
-    each = [exposure_by_class(p.applied(given.doses, today), given.levels, edges) for p in plans]
-    dose = np.stack([*each, *[each[0]] * (len(padded) - len(plans))], axis=-1)
-    ect = np.stack([ect_shares(p.ect, person.index_sessions, design.placements, EDGES_DAYS) for p in padded], axis=-1)
-    outlook = look_ahead(view, dose, EDGES_DAYS, ect=ect)
-    stress = outlook.stress.copy()
-    stress[:2] += np.stack([added_stress(p.stress, EDGES_DAYS) for p in padded], axis=-1)
-    return outlook._replace(stress=stress), dose
-
-
-def _lane_of(timeline: TimeLine, lane: int, count: int) -> TimeLine:
-    """A time line of one patient, `count` times; only what an outlook reads."""
-    at = np.full(count, lane)
+def _lane_of(timeline: TimeLine, lane: int) -> TimeLine:
+    """A time line of one patient; only what an outlook reads."""
+    at = [lane]
     grid: Grid = timeline.grid._replace(**{k: getattr(timeline.grid, k)[..., at] for k in ("held", "tether", "risk")})
     return replace(
         timeline,
