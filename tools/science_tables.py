@@ -10,6 +10,7 @@ from remanent.dynamics.compare import settings
 from remanent.dynamics.indicators import pattern
 from remanent.dynamics.priors import table as priors
 from remanent.plan.decide import shipped_thresholds
+from remanent.treatment.sourced import taken
 
 PAGE = Path(__file__).parents[1] / "docs" / "science.md"
 COMPONENTS = {"f": "function", "s": "structure", "e": "ECT trace", "w": "withdrawal"}
@@ -82,7 +83,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     ),
     "loadings": lambda: markdown("measure, may load on, status, reason or source", loading_rows()),
     "settings": lambda: markdown(
-        "threshold of the analysis, value, status, reason or source", setting_rows(settings())
+        "threshold of the analysis, value, status, reason or source", setting_rows({**settings(), **taken()})
     ),
     "thresholds": lambda: markdown(
         "threshold of the advice, value, status, reason or source", setting_rows(shipped_thresholds())

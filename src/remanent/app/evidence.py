@@ -26,6 +26,7 @@ PAPERS = "Papers"
 _GROUPS: Mapping[str, str] = {
     "thresholds.yaml": "Thresholds of the advice",
     "settings.yaml": "When a result counts as known",
+    "taken.yaml": "When a drug counts as taken",
     "rules.yaml": "What counted as relapse, trial by trial",
     "stress.yaml": "Stress tests",
     "measurements.yaml": "What could be measured next",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -10,7 +10,6 @@ from jaxtyping import Float
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.priors import SWITCHES
 
-SURE = 0.95
 KIND: Mapping[int, Literal["rho", "alpha"]] = {0: "rho", 1: "alpha"}
 _WORDS = {0: "holds function up most per full exposure", 1: "helps structure to consolidate most per full exposure"}
 
@@ -36,15 +35,16 @@ def favoured(
     posterior: Posterior,
     weight: Float[np.ndarray, " mechanism"],
     known: np.ndarray,
-    sd_ratio: float,
+    limits: Mapping[str, Mapping[str, Any]],
     rng: np.random.Generator,
 ) -> tuple[Favoured, ...]:
     """At most one class by effect.
 
-    It is named where the effect itself is identifiable (`known`), where the data narrowed that class's multiplier to at most `sd_ratio` of its prior sd, and
-    where it is the largest with a probability of at least 0.95.
+    It is named where the effect itself is identifiable (`known`), and where by `limits` (of ``identifiable`` in settings.yaml) the data narrowed that class's
+    multiplier enough against its prior (`sd_ratio`) and it is probably enough the largest (`favoured_class`).
     """
     found = []
+    sure, narrow = (float(limits[name]["value"]) for name in ("favoured_class", "sd_ratio"))
     centre = np.array(posterior.layout.centre)
     for effect, kind in KIND.items():
         at = posterior.layout.indices(kind)
@@ -58,7 +58,7 @@ def favoured(
         best = (centre[at] + theta * spread).argmax(1)
         probability = np.bincount(best, minlength=at.size) / len(best)
         k = int(probability.argmax())
-        if probability[k] >= SURE and theta[:, k].std() <= sd_ratio:
+        if probability[k] >= sure and theta[:, k].std() <= narrow:
             name = posterior.layout.names[at[k]].partition("[")[2].rstrip("]")
             found.append(Favoured(name, effect, float(probability[k])))
     return tuple(found)

@@ -17,6 +17,7 @@ from remanent.relapse.landmark import EXPOSURE, SEVERITY, Landmarks
 from remanent.relapse.predict import EDGES_DAYS
 from remanent.relapse.prepare import Preparation, learn_preparation
 from remanent.relapse.score import kaplan_meier
+from remanent.treatment.sourced import least_exposure
 
 DAYS = EDGES_DAYS[1:]
 BIN_DAYS = 28.0
@@ -74,7 +75,7 @@ class ByArm:
 
 
 def _on_drug(rows: Landmarks) -> np.ndarray:
-    return rows.column(EXPOSURE) > 0.05 if EXPOSURE in rows.names else np.zeros(len(rows), bool)
+    return rows.column(EXPOSURE) > least_exposure() if EXPOSURE in rows.names else np.zeros(len(rows), bool)
 
 
 def _fit_by_arm(train: Landmarks, _: Setting, __: int) -> ByArm:

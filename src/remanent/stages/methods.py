@@ -18,6 +18,7 @@ from remanent.stages.analyse import DRAWS, Results
 from remanent.stages.timelines import Context
 from remanent.study.panel import Panel
 from remanent.study.table import Table
+from remanent.treatment.sourced import taken
 
 _COMPONENTS = {"f": "function", "s": "structure", "e": "ECT trace", "w": "withdrawal"}
 _GROUPS = ("dynamics", "symptom", "feature")
@@ -44,7 +45,7 @@ def methods_view(
         paragraphs=tuple((title, text) for title, text in said if text),
         equations=equations(),
         priors=tuple(prior_rows()),
-        thresholds=tuple(threshold_rows({**settings(), **(thresholds or shipped_thresholds())})),
+        thresholds=tuple(threshold_rows({**settings(), **taken(), **(thresholds or shipped_thresholds())})),
         measures=tuple(measure_rows(results)),
         references=references(),
         provenance=context.provenance,

@@ -63,10 +63,8 @@ def plan_ahead(
 
 def _classes(results: Results) -> tuple[Favoured, ...]:
     c = results.comparison
-    ratio = float(settings()["identifiable"]["sd_ratio"]["value"])
-    return favoured(
-        results.posterior, c.evidence_weight, c.identifiability.cohort, ratio, np.random.default_rng([results.seed, 7])
-    )
+    limits, rng = settings()["identifiable"], np.random.default_rng([results.seed, 7])
+    return favoured(results.posterior, c.evidence_weight, c.identifiability.cohort, limits, rng)
 
 
 def tables(panel: Panel, results: Results | None, planning: Planning) -> dict[str, dict[str, list[Any]]]:

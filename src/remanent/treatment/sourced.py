@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, get_args
 
@@ -36,6 +37,17 @@ def read_data(name: str) -> Mapping[str, Any]:
     text = files("remanent.treatment").joinpath(name).read_text(encoding="utf-8")
     document: Mapping[str, Any] = read_yaml(text)
     return document
+
+
+@cache
+def taken() -> Mapping[str, Mapping[str, Any]]:
+    """taken.yaml: from when on somebody counts as on a drug."""
+    return read_data("taken.yaml")
+
+
+def least_exposure() -> float:
+    """Total exposure above which somebody counts as on a drug."""
+    return float(taken()["taken"]["exposure"]["value"])
 
 
 def sources_of(document: Mapping[str, Any]) -> Mapping[str, Source]:
