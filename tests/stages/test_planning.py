@@ -10,11 +10,14 @@ from remanent._errors import InputError
 from remanent.dynamics.forecast import Today
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.priors import layout
+from remanent.plan.decide import shipped_thresholds
+from remanent.plan.errors import AdviceErrors, Chance
 from remanent.plan.parse import parse_plans
 from remanent.plan.simulate import STANDARD_PLANS
 from remanent.relapse.predict import Ensemble
 from remanent.stages.analyse import Results
 from remanent.stages.courses import stability, stability_table, stability_words, with_plans
+from remanent.stages.error_rates import error_rates, words
 from remanent.stages.options import read_plans
 from small import Ran, records
 
@@ -142,3 +145,15 @@ def name(results: Results, lane: int) -> str:
 
 def low(results: Results) -> Results:
     return replace(results, after=two_basins(results, 0.1))
+
+
+def test_error_rates_are_told_for_the_horizon_they_were_worked_out_for(results: Results) -> None:
+    shipped = shipped_thresholds()
+    sooner = {**shipped, "default": {**shipped["default"], "horizon_days": {"value": 91.0, "status": "assumed"}}}
+    found = error_rates(results, results.after, 0, sooner)
+    assert set(found.horizon_days.values()) == {91.0}
+    who = next(iter(found.horizon_days))
+    taper = AdviceErrors("taper", below=Chance(0.1, 0.01), caused=Chance(0.1, 0.01))
+    said = words(replace(found, patients={who: taper}), who, "taper")
+    assert "tapering causes a relapse within 91 days" in said
+    assert "182" not in said

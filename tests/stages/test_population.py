@@ -1,7 +1,10 @@
-"""What a fitted population has never seen is said, and takes no part in an update."""
+"""What a fitted population has never seen is said, with what it counts as in an update; nobody is advised on it."""
 
 from dataclasses import replace
 
+import numpy as np
+
+from remanent.dynamics.grid import build_timeline
 from remanent.stages.analyse import Results
 from remanent.stages.population import load, not_in, save
 
@@ -10,12 +13,40 @@ def test_nothing_is_new_to_the_population_that_was_fitted_on_it(results: Results
     assert not_in(results.design, results.panel) == []
 
 
-def test_a_diagnosis_that_the_fit_never_saw_is_said(results: Results) -> None:
-    panel = results.panel
-    stranger = replace(panel, diagnosis=["F20.0", *panel.diagnosis[1:]])
-    (problem,) = not_in(results.design, stranger)
-    assert (problem.file, problem.column, problem.action) == ("participants", "diagnosis", "set_aside")
-    assert '"diagnosis F20.0" is new' in problem.problem
+def test_what_is_new_is_said_with_what_it_counts_as(results: Results) -> None:
+    known, panel = results.design, results.panel
+    usual, common = known.placements[0], known.diagnosis
+    new = {
+        "drug class": (
+            replace(known, classes=known.classes[1:]),
+            "it counts as no drug, so those concerned get no forecast and no advice",
+        ),
+        "placement": (
+            replace(known, placements=known.placements[:1]),
+            f"its sessions count as {usual}, the most common one",
+        ),
+        "diagnosis": (
+            replace(known, tether=tuple(c for c in known.tether if not c.level)),
+            f"it is read as {common}, the most common one",
+        ),
+    }
+    asked = replace(
+        panel,
+        diagnosis=("F20.0", *panel.diagnosis[1:]),
+        ect_placement=np.where(np.arange(panel.ect_day.size) == 0, "LART", panel.ect_placement),
+    )
+    for kind, (design, words) in new.items():
+        said = [p.problem for p in not_in(design, asked) if f'"{kind}' in p.problem]
+        assert said, kind
+        assert all(words in one for one in said)
+        assert all("takes no part" not in one for one in said)
+
+
+def test_without_ect_in_the_fit_a_session_has_no_effect_and_that_is_said(results: Results) -> None:
+    known = replace(results.design, placements=(), placement_weight=())
+    (said,) = {p.problem.split(":")[1] for p in not_in(known, results.panel) if p.column == "placement"}
+    assert "ECT has no effect in this population, so those concerned get no forecast and no advice" in said
+    assert build_timeline(results.panel, known).grid.ect.shape[0] == 0
 
 
 def test_a_saved_population_knows_its_diagnoses(results: Results, tmp_path) -> None:

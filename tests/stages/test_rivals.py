@@ -87,7 +87,7 @@ def results(tables: dict[str, Table], features: Table) -> Results:
             "timeline": timeline,
             "posterior": Posterior(layout(design), fits),
             "found_states": SimpleNamespace(smoothed=SimpleNamespace(f_mean=level, s_mean=level)),
-        }
+        },
     )
 
 

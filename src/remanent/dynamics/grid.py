@@ -302,6 +302,8 @@ def _shares(nodes: np.ndarray, ect: _Sessions, placements: int) -> np.ndarray:
     """Share of the index course given at each node by each placement; a session after day 0 counts as one of the course, [placement, node]."""
     index = int((ect.day <= 0).sum()) or ect.day.size
     share = np.zeros((placements, nodes.size))
+    if not placements:  # a fit without ECT knows of no effect
+        return share
     np.add.at(share, (ect.placement, np.searchsorted(nodes, np.round(ect.day, 6))), 1.0 / max(index, 1))
     return share
 

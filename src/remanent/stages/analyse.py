@@ -38,6 +38,7 @@ from remanent.relapse.predict import (
 from remanent.stages.comparison import weigh_drawn
 from remanent.stages.contribution import Contribution, contributions
 from remanent.stages.options import Inference
+from remanent.stages.population import never_seen
 from remanent.stages.standing import Standing
 from remanent.study.panel import Panel
 
@@ -94,6 +95,7 @@ class Results:
     """Everything the group level found. `situation`, `advice` and `gone` (no longer at risk of a first relapse) by lane.
 
     `reference` names the reference prior where the study is too small to fit a population: its numbers are then a prior's, seen through these patients.
+    `never_seen`: by lane, what the patient is given that the fitted population never was, in words; empty where nothing.
     `forms`: probability of each form of the model, where both were fitted. `after`, `before`: the draws of today behind the forecasts, posterior and prior.
     """
 
@@ -107,6 +109,7 @@ class Results:
     situation: tuple[Situation, ...]
     advice: tuple[Advice, ...]
     gone: np.ndarray
+    never_seen: tuple[str, ...]
     lacks: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     added: tuple[Contribution, ...]
@@ -197,6 +200,8 @@ def analyse(
         posterior = weigh_drawn(posterior, after, log)
     outcome = forecast(panel, timeline, after, before)
     outcome = _of_reference(outcome, timeline.grid) if few else outcome
+    unseen = _never_seen(panel, timeline, outcome)
+    outcome = _withheld(outcome, np.array([bool(words) for words in unseen]))
     lacks = _lacks(panel, comparison)
     table, standing = thresholds or shipped_thresholds(), standing or Standing()
     people = [panel.patients[i] for i in timeline.lanes]
@@ -207,7 +212,7 @@ def analyse(
             situation_of(panel, timeline, outcome, lane, table),
             relapse_day=standing.relapse_day.get(who),
             lacks=lacks,
-            void=(*standing.void.get(who, ()), *unfit),
+            void=(*standing.void.get(who, ()), *filter(None, [unseen[lane]]), *unfit),
         )
         for lane, who in enumerate(people)
     )
@@ -234,6 +239,7 @@ def analyse(
         after=after,
         before=before,
         reference=reference_words() if few else "",
+        never_seen=unseen,
     )
 
 
@@ -256,6 +262,21 @@ def _of_reference(outcome: Outcome, grid: Grid) -> Outcome:
     """Under the reference prior, which is of people after ECT, every forecast of a patient who had ECT is shown, and labelled; nobody else's is."""
     treated = np.asarray(grid.ect).max((0, 1), initial=0.0)[: outcome.remanence_informed.size] > 0
     return replace(outcome, informed=dict.fromkeys(outcome.informed, treated), remanence_informed=treated)
+
+
+def _never_seen(panel: Panel, timeline: TimeLine, outcome: Outcome) -> tuple[str, ...]:
+    """By lane, see `population.never_seen`."""
+    ahead, treated = outcome.dose["continue"], set(panel.ect_patient.tolist())
+    return tuple(
+        never_seen(timeline.design, medication_of(panel, i).doses, ahead[..., lane], ect=i in treated)
+        for lane, i in enumerate(timeline.lanes.tolist())
+    )
+
+
+def _withheld(outcome: Outcome, lanes: np.ndarray) -> Outcome:
+    """Nothing is forecast for some lanes."""
+    informed = {plan: known & ~lanes for plan, known in outcome.informed.items()}
+    return replace(outcome, informed=informed, remanence_informed=outcome.remanence_informed & ~lanes)
 
 
 def _better_form(design: Design, linear: Posterior, grid: Grid) -> tuple[Design, Posterior, Mapping[str, float]]:

@@ -64,6 +64,7 @@ def with_plans(results: Results, plans: Sequence[PlanSpec]) -> tuple[Results, li
     outcome, problems = results.outcome, []
     relapse, informed = dict(outcome.relapse), dict(outcome.informed)
     enough = results.panel.relapsed.sum() >= settings()["informed"]["relapses"]["value"]
+    enough &= np.array([not words for words in results.never_seen], bool)
     for plan in plans:
         able, why = _able(results, plan)
         problems += [Problem("plans", None, plan.name, words, "set_aside") for words in why]

@@ -18,20 +18,21 @@ from remanent.plan.errors import words as in_words
 from remanent.plan.simulate import STANDARD_PLANS, months_on_drugs
 from remanent.relapse.predict import EDGES_DAYS, Ensemble, contraction, ensemble_at, kept, shared_out, summarise
 from remanent.stages.analyse import Outcome, Results, situation_of
+from remanent.treatment.sourced import least_exposure
 
 VIRTUAL_PATIENTS = 200
 MOST_COHORTS = 5
 VIRTUAL_DRAWS = 60
 RULE = "rule"
-_NOTHING_TAKEN = 0.02
 
 
 @dataclass(frozen=True)
 class ErrorRates:
-    """By participant, and by advice for the rule as such."""
+    """By participant, and by advice for the rule as such; `horizon_days`: how far ahead the rule looks, by participant."""
 
     patients: Mapping[str, AdviceErrors]
     rule: Mapping[AdviceCode, AdviceErrors]
+    horizon_days: Mapping[str, float]
 
 
 def error_rates(results: Results, now: Ensemble, seed: int, thresholds: Mapping[str, Any] | None) -> ErrorRates:
@@ -43,7 +44,7 @@ def error_rates(results: Results, now: Ensemble, seed: int, thresholds: Mapping[
     rng = np.random.default_rng([seed, 5])
     people = [results.panel.patients[i] for i in results.timeline.lanes]
     limits = [_limits(results, lane, table) for lane in range(len(people))]
-    takes = [results.situation[lane].exposure > _NOTHING_TAKEN for lane in range(len(people))]
+    takes = _takes(results)
     asked = [k for k in range(len(people)) if limits[k] is not None and takes[k] and not results.gone[k]]
     truths = _posterior_truths(results, now, limits)
     patients = {
@@ -51,7 +52,14 @@ def error_rates(results: Results, now: Ensemble, seed: int, thresholds: Mapping[
         for k in asked
         if results.advice[k].code in ("taper", "hold")
     }
-    return ErrorRates(patients, _rule_errors(results, table, limits, rng))
+    ahead = {people[k]: (limits[k] or {})["horizon_days"] for k in asked}
+    return ErrorRates(patients, _rule_errors(results, table, limits, rng), ahead)
+
+
+def _takes(results: Results) -> np.ndarray:
+    """Who takes a drug, and none that the fitted population never saw, [lane]."""
+    on = [s.exposure > least_exposure() for s in results.situation]
+    return np.array(on, bool) & np.array([not words for words in results.never_seen], bool)
 
 
 def table(rates: ErrorRates | None) -> dict[str, list[Any]]:
@@ -68,12 +76,12 @@ def table(rates: ErrorRates | None) -> dict[str, list[Any]]:
     return columns
 
 
-def words(rates: ErrorRates | None, who: str, code: str, horizon_days: float) -> str:
+def words(rates: ErrorRates | None, who: str, code: str) -> str:
     """Both rates of one patient's advice: over the posterior, and of the rule in virtual patients."""
     if rates is None or who not in rates.patients:
         return ""
     rule = next((e for c, e in rates.rule.items() if c == code), None)
-    return in_words(rates.patients[who], rule, horizon_days)
+    return in_words(rates.patients[who], rule, rates.horizon_days[who])
 
 
 def _limits(results: Results, lane: int, table: Mapping[str, Any]) -> dict[str, float] | None:
@@ -125,9 +133,7 @@ def _rule_errors(
     """The rule on virtual cohorts whose parameters are draws from the posterior, each patient advised from its own virtual records."""
     line = results.timeline
     count = len(line.lanes)
-    asked = np.array([one is not None for one in limits]) & np.array(
-        [s.exposure > _NOTHING_TAKEN for s in results.situation]
-    )
+    asked = np.array([one is not None for one in limits]) & _takes(results)
     if not asked.any():
         return {}
     codes: list[AdviceCode] = []

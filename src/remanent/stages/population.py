@@ -17,6 +17,9 @@ from remanent.dynamics.infer import Fit, Posterior, Sampling, Weighed
 from remanent.dynamics.priors import layout
 from remanent.study.panel import Panel
 from remanent.study.record.files import write_whole
+from remanent.treatment.drugs import CLASSES, NOT_DRUGS, require
+from remanent.treatment.exposure import DoseHistory
+from remanent.treatment.sourced import least_exposure
 
 FORMAT = 3
 NAME = "population.json"
@@ -107,17 +110,46 @@ def _check_version(content: dict[str, Any], path: Path) -> None:
 
 
 def not_in(known: Design, panel: Panel) -> list[Problem]:
-    """Measures, drug classes, placements and diagnoses that the fitted population has never seen: they take no part until the next run."""
+    """Measures, drug classes, placements and diagnoses that the fitted population has never seen, and as what each counts until the next run."""
     now = choose_design(panel)
     seen, found = known.indicators.names, now.indicators.names
+    no_part = "it takes no part in this update"
+    unsaid = "those concerned get no forecast and no advice"
+    as_none = f"it counts as no drug, so {unsaid}"
+    as_usual = (
+        f"its sessions count as {known.placements[0]}, the most common one"
+        if known.placements
+        else f"ECT has no effect in this population, so {unsaid}"
+    )
+    alike = (
+        f"it is read as {known.diagnosis}, the most common one"
+        if known.diagnosis
+        else "it makes no difference, for no diagnosis was on record then"
+    )
     new = [
-        *(("phenotype" if n in panel.symptoms.names else "derivatives", n, n) for n in found if n not in seen),
-        *(("medication", "drug", f"drug class {c}") for c in now.classes if c not in known.classes),
-        *(("ect", "placement", f"placement {p}") for p in now.placements if p not in known.placements),
-        *(("participants", "diagnosis", f"diagnosis {d}") for d in now.diagnoses if d not in known.diagnoses),
+        *(("phenotype" if n in panel.symptoms.names else "derivatives", n, n, no_part) for n in found if n not in seen),
+        *(("medication", "drug", f"drug class {c}", as_none) for c in now.classes if c not in known.classes),
+        *(("ect", "placement", f"placement {p}", as_usual) for p in now.placements if p not in known.placements),
+        *(("participants", "diagnosis", f"diagnosis {d}", alike) for d in now.diagnoses if d not in known.diagnoses),
     ]
-    why = "is new since the population was fitted and takes no part in this update; run `remanent run` to fit it."
-    return [Problem(file, None, column, f'"{what}" {why}', "set_aside") for file, column, what in new]
+    why = "is new since the population was fitted:"
+    do = "run `remanent run` to fit it."
+    return [
+        Problem(file, None, column, f'"{what}" {why} {words}; {do}', "set_aside") for file, column, what, words in new
+    ]
+
+
+def never_seen(design: Design, doses: DoseHistory, ahead: np.ndarray, *, ect: bool) -> str:
+    """What a patient is given that the fitted population never was, in words; empty where there is nothing.
+
+    `ahead`: exposure by class on unchanged doses, [class, interval]. `ect`: whether the patient had any.
+    """
+    high = ahead.max(1, initial=0.0) > least_exposure()
+    new = {c for c, on in zip(CLASSES, high, strict=True) if on and c not in (*design.classes, *NOT_DRUGS)}
+    drugs = sorted({one.name for one in map(require, doses.drug) if one.drug_class in new})
+    said = [f"takes {', '.join(drugs)}"] * bool(drugs) + ["had ECT"] * (ect and not design.placements)
+    words = f"{' and '.join(said)}, which this population has never seen: it would count as nothing, so nothing is forecast and no advice is given"
+    return words if said else ""
 
 
 def _design(entry: dict[str, Any]) -> Design:

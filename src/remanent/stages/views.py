@@ -71,7 +71,7 @@ def _patient(panel: Panel, results: Results | None, context: Context, i: int, la
             advice.missing,
             measure_next=measure_words(context.planning.following.get(who, ())),
             classes=tuple(c.words for c in context.planning.classes),
-            error_rates=error_words(context.planning.errors, who, advice.code, HEADLINE_DAYS),
+            error_rates=error_words(context.planning.errors, who, advice.code),
         ),
         states=_states(results, lane),
         indicators=_indicators(results, lane),
@@ -192,7 +192,7 @@ def _remanence(results: Results, lane: int) -> show.Remanence:
     if results.gone[lane]:
         return show.Remanence(basis=show.Basis("nothing", _GONE))
     if not outcome.informed["stop"][lane]:
-        return show.Remanence(basis=show.Basis("prior", _PRIOR))
+        return show.Remanence(basis=_why_not(results, lane))
     held = Estimate(1 - stopped.mean, 1 - stopped.upper, 1 - stopped.lower)
     shown = outcome.remanence_informed[lane] and np.isfinite(outcome.remanence.mean[0, lane])
     missing = (
@@ -224,8 +224,14 @@ def _forecasts(results: Results, lane: int, plan_words: Mapping[str, str]) -> sh
         for name, estimate in results.outcome.relapse.items()
         if results.outcome.informed[name][lane]
     )
-    basis = show.Basis("data", _rests_on(results)) if plans else show.Basis("prior", _PRIOR)
+    basis = show.Basis("data", _rests_on(results)) if plans else _why_not(results, lane)
     return show.Forecasts(plans, basis)
+
+
+def _why_not(results: Results, lane: int) -> show.Basis:
+    """Why no forecast is shown."""
+    unseen = results.never_seen[lane]
+    return show.Basis("nothing", f"This patient {unseen}") if unseen else show.Basis("prior", _PRIOR)
 
 
 def _standing_doses(results: Results, lane: int) -> str:
