@@ -1,6 +1,7 @@
 """What-if over a real small study: the plans of `run --plans`, their numbers and their refusals."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,11 +15,21 @@ from remanent.app.whatif import NoAnswerError, Workbench
 from remanent.plan.decide import shipped_thresholds
 from remanent.plan.parse import parse_plans
 from remanent.plan.plans import STANDARD, TAPER, PlanSpec, Taper
-from remanent.plan.simulate import what_if
+from remanent.plan.simulate import stress_tests, what_if
 from remanent.relapse.predict import EDGES_DAYS, Estimate
 from remanent.stages.courses import people
 from remanent.stages.live import one_patient
 from remanent.study.store import Record
+
+WELL = {
+    "exposure": 1.0,
+    "ratings_after_day_0": 9,
+    "days_since_rating": 0.0,
+    "crp_mg_l": None,
+    "sleep_h": None,
+    "relapse_day": None,
+    "void": (),
+}
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +171,29 @@ def test_stress_that_begins_today_reaches_the_rule_and_later_stress_does_not(ben
         seen[when] = situation_of(one, plan, plans, {"default": {"horizon_days": {"value": 182.0}}}).sleep_h
     assert now.sleep_h is not None
     assert seen == {0: pytest.approx(now.sleep_h - 2), 56: pytest.approx(now.sleep_h)}
+
+
+def test_the_stress_of_the_form_is_that_of_the_report(one):
+    sleep, crp = plan_of(Asked(poor_sleep=True, crp_doubled=True), one).stress
+    assert (sleep, crp) == (stress_tests()["poor sleep"], stress_tests()["CRP doubled"])
+
+
+def test_the_advice_names_the_plan_and_continuing_is_not_answered_with_a_taper(one):
+    from remanent.app.answer import Lane, Rolled, answers_of
+
+    small = np.full((len(EDGES_DAYS) - 1, 1), 0.02)
+    safe = Rolled(Estimate(small, small, small), informed=True)
+    results = replace(one.results, situation=(replace(one.results.situation[0], **WELL),), never_seen=("",))
+    who = replace(one, results=results)
+    slow = plan_of(Asked(weeks=30), one)
+    more = plan_of(Asked(action="continue", also="psychotherapy sessions_week=1"), one)
+    lane = Lane(who, {plan.steps: safe for plan in (*STANDARD, slow, more)})
+    taper, stay, talk = (one.advice for one in answers_of(lane, [slow, STANDARD[0], more], shipped_thresholds()))
+    assert taper.code == "taper"
+    assert "a 30-week taper adds 0 percentage points" in " ".join(taper.reasons)
+    assert (stay.code, talk.code) == ("hold", "hold")
+    assert "continuing all doses withdraws nothing" in stay.reasons[0]
+    assert "this plan withdraws nothing" in talk.reasons[0]
 
 
 def test_an_address_with_a_plan_opens_on_that_plan(light):

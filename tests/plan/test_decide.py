@@ -7,6 +7,7 @@ import pytest
 
 from remanent.plan.decide import Interval, Situation, decide, shipped_thresholds, thresholds_for
 from remanent.stages.options import read_thresholds
+from remanent.treatment.sourced import least_exposure
 
 SURE, UNSURE, LOW = Interval(0.9, 0.85, 0.95), Interval(0.8, 0.6, 0.9), Interval(0.5, 0.3, 0.7)
 # A patient of whom everything is known, on a drug, and of whom a taper would cost little.
@@ -169,3 +170,24 @@ def test_the_shipped_file_can_be_read_as_ones_own(tmp_path: Path) -> None:
 
     text = (files("remanent.plan") / "thresholds.yaml").read_text("utf-8")
     assert read_thresholds(written(tmp_path, text)) == shipped_thresholds()
+
+
+@pytest.mark.parametrize(("extra", "code"), [(0.05, "taper"), (0.3, "hold")])
+def test_the_advice_is_about_the_plan_that_was_asked_about(extra: float, code: str) -> None:
+    asked = decide(replace(FINE, extra_relapse=extra, plan="a 30-week taper"))
+    assert asked.code == code
+    assert any(f"a 30-week taper adds {100 * extra:.0f} percentage points" in reason for reason in asked.reasons)
+    assert "12-week" not in " ".join(asked.reasons)
+
+
+def test_a_plan_that_withdraws_nothing_is_not_answered_with_a_taper() -> None:
+    found = decide(replace(FINE, extra_relapse=0.0, plan="continuing all doses", withdraws=False))
+    assert found.code == "hold"
+    assert "continuing all doses withdraws nothing" in found.reasons[0]
+
+
+def test_what_counts_as_a_drug_taken_is_one_number() -> None:
+    assert (
+        decide(replace(FINE, exposure=least_exposure())).reasons[0] == "no drug is taken: there is nothing to withdraw"
+    )
+    assert decide(replace(FINE, exposure=1.01 * least_exposure())).code == "taper"

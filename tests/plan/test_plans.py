@@ -16,6 +16,7 @@ from remanent.plan.plans import (
     Stress,
     Taper,
     needs,
+    withdraws,
     words,
 )
 from remanent.treatment.exposure import DoseHistory
@@ -135,3 +136,20 @@ def test_words_say_what_happens() -> None:
     assert said[2] == "ECT (RUL) on day 7, 14, 28, 56"
     assert "2 h less sleep and CRP times 2 for 28 days from day 14" in said[4]
     assert said[5] == "all doses as they stand today"
+
+
+@pytest.mark.parametrize(
+    ("text", "lowers"),
+    [
+        ("p: taper weeks=30", True),
+        ("p: stop from_day=200", True),
+        ("p: dose drug=sertraline mg_day=50 from_day=28", True),
+        ("p: stop; dose drug=lithium mg_day=900", True),
+        ("p: dose drug=sertraline mg_day=150", False),
+        ("p: psychotherapy sessions_week=1", False),
+        ("p: ect days=7,14 placement=RUL; stress sleep_hours_lost=2 days=28", False),
+    ],
+)
+def test_whether_a_plan_withdraws_anything(text: str, lowers: bool) -> None:
+    assert withdraws(parse_plan_text(text), SERTRALINE, 100.0) is lowers
+    assert not withdraws(CONTINUE, SERTRALINE, 100.0)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from markupsafe import Markup
 
-from remanent.app.asked import doses_of, in_circumstances, short_words
+from remanent.app.asked import doses_of, in_circumstances, short_words, subject
 from remanent.app.chart import Curve, relapse_chart, top_of
 from remanent.dynamics.compare import settings
 from remanent.dynamics.forecast import Outlook
 from remanent.dynamics.survive import Kept
 from remanent.plan.decide import Advice, Interval, Situation, Thresholds, decide, thresholds_for
-from remanent.plan.plans import STANDARD, PlanSpec, Step
+from remanent.plan.plans import STANDARD, PlanSpec, Step, withdraws
 from remanent.plan.plans import words as in_words
 from remanent.plan.simulate import check_course, planned_outlook
 from remanent.relapse.predict import EDGES_DAYS, Estimate, contraction, kept, relapse_probability, summarise
@@ -140,6 +140,8 @@ def situation_of(
         relapse_91=_at(stay.relapse, 91) if stay.informed else None,
         on_plan=on_plan,
         extra_relapse=_at(asked.relapse, days).mean - on_plan.mean if asked.informed and on_plan else None,
+        plan=subject(plan),
+        withdraws=withdraws(plan, one.given.doses, float(one.results.timeline.today[0])),
         crp_mg_l=None if now.crp_mg_l is None else now.crp_mg_l * math.prod(s.crp_times for s in begun),
         sleep_h=None if now.sleep_h is None else now.sleep_h - sum(s.sleep_hours_lost for s in begun),
     )
@@ -207,6 +209,8 @@ def _unsaid(one: OnePatient, asked: Rolled) -> str:
     results = one.results
     if results.gone[0]:
         return "A relapse or a death is on record: this patient is no longer at risk of a first relapse."
+    if results.never_seen[0]:
+        return words.sentence(f"This patient {results.never_seen[0]}")
     if not results.posterior.converged:
         return "The fit did not converge, so its numbers are not findings."
     if not asked.informed:

@@ -1,6 +1,7 @@
 """A plan that somebody asks about: the controls of a form become the steps of `plan.plans`, read by the parser of `run --plans`, and refused by it."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
@@ -8,7 +9,8 @@ import yaml
 from pydantic import BaseModel, Field, create_model
 
 from remanent.plan.parse import parse_plans, written_steps
-from remanent.plan.plans import HORIZON_DAYS, STANDARD, Ect, PlanSpec, Stop, Stress, Taper
+from remanent.plan.plans import STANDARD, Ect, PlanSpec, Stop, Stress, Taper
+from remanent.plan.simulate import stress_tests
 from remanent.stages.live import OnePatient
 
 ACTIONS: Mapping[str, str] = {
@@ -20,8 +22,6 @@ SHAPES: Mapping[str, str] = {
     "hyperbolic": "Equal steps of effect (hyperbolic)",
     "linear": "Equal steps of dose (linear)",
 }
-POOR_SLEEP: Mapping[str, float] = {"sleep_hours_lost": 2.0, "days": 28.0}
-CRP_DOUBLED: Mapping[str, float] = {"crp_times": 2.0, "days": HORIZON_DAYS}
 ECT_EVERY_DAYS = 28.0
 MOST_DOSES = 60
 NAME = "asked"
@@ -86,9 +86,9 @@ def _steps(asked: Asked, one: OnePatient) -> list[dict[str, Any]]:
             {"taper": {"weeks": asked.weeks, "from_day": asked.start_days, "shape": asked.shape} | _tablets(asked)}
         )
     if asked.poor_sleep:
-        steps.append({"stress": dict(POOR_SLEEP)})
+        steps.append({"stress": asdict(stress_tests()["poor sleep"])})
     if asked.crp_doubled:
-        steps.append({"stress": dict(CRP_DOUBLED)})
+        steps.append({"stress": asdict(stress_tests()["CRP doubled"])})
     if asked.ect_sessions:
         days = [(k + 1) * ECT_EVERY_DAYS for k in range(asked.ect_sessions)]
         steps.append({"ect": {"days": days, "placement": _placement(one)}})
@@ -122,6 +122,22 @@ def short_words(plan: PlanSpec) -> str:
         case (Stop(from_day=day, drugs=()),):
             return "stop today" if day == 0 else f"stop on day {day:g}"
     return "this plan"
+
+
+def subject(plan: PlanSpec) -> str:
+    """A plan as the subject of a sentence."""
+    match plan.doses:
+        case ():
+            return "continuing all doses"
+        case (Taper(weeks=weeks, from_day=day, drugs=()),):
+            return f"a {weeks:g}-week taper{_from(day)}"
+        case (Stop(from_day=day, drugs=()),):
+            return f"stopping all drugs{_from(day) or ' today'}"
+    return "this plan"
+
+
+def _from(day: float) -> str:
+    return f" from day {day:g}" if day else ""
 
 
 def doses_of(one: OnePatient, plan: PlanSpec) -> str:

@@ -1,14 +1,14 @@
 """Advice for one patient from forecasts and thresholds: taper, hold, treat first, act, or not enough data. Research use; never a prescription.
 
-The rule, in this order, with every number from thresholds.yaml:
+The rule, in this order, with every number from thresholds.yaml, and from treatment/taken.yaml what counts as a drug taken:
 
 1. A relapse on record -> act.
 2. Anything that makes the forecast void (doses not fully known, a fit that did not converge, a death) -> not_enough_data.
 3. Relapse within 91 days at least `act_relapse` probable on unchanged doses -> act.
 4. Too few or too old ratings, or a forecast that rests on the prior -> not_enough_data.
 5. CRP above `crp_mg_l` or sleep below `sleep_h` -> treat_first.
-6. Nothing to withdraw, or hold surely below `least_hold` -> hold.
-7. Hold surely at least `least_hold` and tapering adds at most `most_extra_relapse` -> taper.
+6. Nothing to withdraw, a plan that withdraws nothing, or hold surely below `least_hold` -> hold.
+7. Hold surely at least `least_hold` and the plan (a 12-week taper, where none is asked about) adds at most `most_extra_relapse` -> taper.
 8. Else the interval straddles the threshold: hold, and say what would narrow it.
 """
 
@@ -19,6 +19,8 @@ from importlib.resources import files
 from typing import Any, Literal
 
 import yaml
+
+from remanent.treatment.sourced import least_exposure
 
 AdviceCode = Literal["taper", "hold", "treat_first", "act", "not_enough_data"]
 # What each threshold is, in words, and its unit.
@@ -54,7 +56,7 @@ class Situation:
     relapse_91, on_plan
         Relapse within 91 days, and within the rule's horizon, on unchanged doses.
     extra_relapse
-        What a 12-week taper adds to the probability of relapse within the horizon, in the mean.
+        What `plan` adds to the probability of relapse within the horizon, in the mean.
     exposure
         Total drug exposure today.
     ratings_after_day_0
@@ -69,6 +71,10 @@ class Situation:
         Why no forecast of this patient can be relied on, in words; empty where nothing stands against it.
     lacks
         What the whole study lacks, in words.
+    plan
+        The plan that is asked about, in words.
+    withdraws
+        Whether it lowers any drug's dose.
     """
 
     diagnosis: str | None
@@ -84,6 +90,8 @@ class Situation:
     relapse_day: float | None
     lacks: tuple[str, ...] = ()
     void: tuple[str, ...] = ()
+    plan: str = "a 12-week taper"
+    withdraws: bool = True
 
 
 @dataclass(frozen=True)
@@ -175,8 +183,10 @@ def _treat_first(s: Situation, value: Mapping[str, float]) -> Advice | None:
 
 
 def _hold(s: Situation, value: Mapping[str, float]) -> Advice | None:
-    if s.exposure <= 0.02:
+    if s.exposure <= least_exposure():
         return Advice("hold", ("no drug is taken: there is nothing to withdraw",))
+    if not s.withdraws:
+        return Advice("hold", (f"{s.plan} withdraws nothing: whether to taper is not asked",))
     if s.hold is not None and s.hold.upper < value["least_hold"]:
         return Advice(
             "hold",
@@ -193,7 +203,7 @@ def _taper(s: Situation, value: Mapping[str, float]) -> Advice | None:
     if s.hold.lower >= value["least_hold"] and s.extra_relapse <= value["most_extra_relapse"]:
         reasons = (
             f"without drugs, no relapse within {value['horizon_days']:.0f} days: {_percent(s.hold)}",
-            f"a 12-week taper adds {100 * s.extra_relapse:.0f} percentage points to the probability of relapse",
+            _extra(s.plan, s.extra_relapse),
         )
         return Advice("taper", reasons)
     return None
@@ -204,10 +214,12 @@ def _straddles(s: Situation, value: Mapping[str, float]) -> Advice:
         f"without drugs, no relapse within {value['horizon_days']:.0f} days: {_percent(s.hold)}; a taper needs at least {100 * value['least_hold']:.0f} %"
     ]
     if s.extra_relapse is not None and s.extra_relapse > value["most_extra_relapse"]:
-        reasons.append(
-            f"a 12-week taper adds {100 * s.extra_relapse:.0f} percentage points to the probability of relapse"
-        )
+        reasons.append(_extra(s.plan, s.extra_relapse))
     return Advice("hold", tuple(reasons), s.lacks)
+
+
+def _extra(plan: str, extra_relapse: float) -> str:
+    return f"{plan} adds {100 * extra_relapse:.0f} percentage points to the probability of relapse"
 
 
 def _percent(p: Interval | None) -> str:

@@ -20,7 +20,7 @@ from remanent._errors import InputError, UsageError
 from remanent.study.schema import spellings
 from remanent.treatment.drugs import NOT_DRUGS, require
 from remanent.treatment.exposure import DoseHistory
-from remanent.treatment.taper import DAYS_PER_WEEK, SHAPES, set_dose, stop, taper
+from remanent.treatment.taper import DAYS_PER_WEEK, SHAPES, daily_dose, set_dose, stop, taper
 
 HORIZON_DAYS = 364.0
 TAPER_WEEKS = 12.0
@@ -272,6 +272,14 @@ def _stress_words(stress: Stress) -> str:
     sleep = f"{stress.sleep_hours_lost:g} h less sleep" if stress.sleep_hours_lost else ""
     crp = f"CRP times {stress.crp_times:g}" if stress.crp_times != 1 else ""
     return " and ".join(filter(None, (sleep, crp))) or "none"
+
+
+def withdraws(plan: PlanSpec, doses: DoseHistory, today: float) -> bool:
+    """Whether a plan ever lowers the dose of any drug that a patient takes today; psychotherapy is not one."""
+    stays, planned = continued(doses, today), plan.applied(doses, today)
+    days = today + np.arange(HORIZON_DAYS)
+    drugs = {one.name for one in map(require, stays.drug) if one.drug_class not in NOT_DRUGS}
+    return any((daily_dose(planned, d, days) < daily_dose(stays, d, days) - 1e-9).any() for d in sorted(drugs))
 
 
 def needs(plan: PlanSpec) -> tuple[str, ...]:
