@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom, multivariate_normal
 
-from remanent.trial import calibrate, emulator
+from remanent.trial import calibrate, emulator, validate
 from remanent.trial.hazard import between_trials
 from remanent.trial.replay import STEP_DAYS, ArmCourse, Population, expected, node_places, node_weights, replay
 from remanent.trial.trials import document, trials, visit_days, wilson
-from remanent.trial.validate import by_rule
+from remanent.trial.validate import by_rule, time_course, weeks_to_relapse
 
 DOCS = Path(__file__).parents[2] / "docs"
 USUAL = {
@@ -253,6 +253,35 @@ def test_chains_find_the_posterior_of_an_emulator(monkeypatch: pytest.MonkeyPatc
         np.zeros(size), cov @ b, cov
     )
     assert found == pytest.approx(exact, abs=0.1)
+
+
+def test_mean_weeks_weigh_the_nodes_and_leave_out_what_says_nothing() -> None:
+    """Every patient of node k relapses in week k + 1: the mean is the nodes' own; then nobody relapses; then nobody is taken in by half of the nodes."""
+    weights = node_weights()
+    week = np.arange(1.0, weights.size + 1)
+    day = np.repeat(7 * week[None, :, None], 3, axis=0) + np.zeros((3, 1, 5))
+    day[1], day[2, ::2] = np.inf, 0.0
+    got = weeks_to_relapse(day, 26)
+    rest = weights[1::2] / weights[1::2].sum()
+    np.testing.assert_allclose(got, [weights @ week, rest @ week[1::2]])
+
+
+def test_the_time_course_of_a_constant_hazard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shape 1, ratio 1, and the rest by the exponential law; draws that take nobody in, or in which nobody relapses, do not blur them."""
+    rate = 1 / 150
+    times = -np.log1p(-(np.arange(4000) + 0.5) / 4000) / rate
+    day = np.broadcast_to(times, (6, node_weights().size, 4000)).copy()
+    day[0], day[1] = 0.0, np.inf
+    monkeypatch.setattr(validate, "replay", lambda *_: (ArmCourse(day, np.full_like(day, np.inf)),) * 3)
+    size = len(calibrate.NAMES)
+    one = calibrate.Surface("natural", np.zeros(size), np.eye(size), np.zeros((6, size)), 0.0, 0.0, 0)
+    got = time_course([one], 6, 4000, 0)
+    for name in ("weibull_shape", "half_year_ratio"):
+        np.testing.assert_allclose(getattr(got, name), 1.0, atol=0.01)
+    early = np.expm1(-35 * rate) / np.expm1(-168 * rate)
+    np.testing.assert_allclose(got.early_on_lithium, early, atol=0.01)
+    mean = 1 / rate - 182 * np.exp(-182 * rate) / -np.expm1(-182 * rate)
+    np.testing.assert_allclose(got.weeks_to_relapse, mean / 7, atol=0.05)
 
 
 @pytest.mark.slow

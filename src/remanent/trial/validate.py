@@ -8,10 +8,11 @@ from scipy.special import logsumexp
 from scipy.stats import beta, binom
 
 from remanent.trial.calibrate import BETWEEN, Surface, population
-from remanent.trial.replay import expected, node_weights, replay
+from remanent.trial.replay import Lanes, expected, node_weights, replay
 from remanent.trial.trials import Arm, Trial, trials
 
 INTERVAL = (0.05, 0.95)
+OFF = 1e-3  # shares are kept so far off 0 and 1
 PLACES = 4  # of a new trial's own effects per draw of the population
 
 
@@ -101,7 +102,9 @@ def _pooled() -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class TimeCourse:
-    """What the fitted population says of when relapse comes, mean and 90 % interval each.
+    """What the fitted population says of when relapse comes, mean and 90 % interval over draws each.
+
+    Draws that say nothing of it are left out: nobody relapses, the trial takes nobody in, or (shape and ratio) everybody has relapsed by half a year.
 
     Attributes
     ----------
@@ -137,11 +140,13 @@ def time_course(fits: Sequence[Surface], draws: int, lanes: int, seed: int) -> T
         on_lithium = replay(sackeim, q, np.random.default_rng([seed, m, 1]), lanes)[2].relapse_day
         in_core = replay(core, q, np.random.default_rng([seed, m, 2]), lanes)[1].relapse_day
         half, full = (_share_by(year, week) for week in (26, 52))
-        shape.append(np.log(np.log1p(-full) / np.log1p(-half)) / np.log(2))
-        ratio.append((np.log1p(-full) - np.log1p(-half)) / np.log1p(-half))
-        early.append(_share_by(on_lithium, 5) / _share_by(on_lithium, 24))
-        seen = in_core <= 26 * 7
-        weeks.append(np.where(seen, in_core, 0).sum((1, 2)) / np.maximum(seen.sum((1, 2)), 1) / 7)
+        told = (full > OFF) & (half < 1 - OFF)
+        less, more = (-np.log1p(-np.clip(share[told], OFF, 1 - OFF)) for share in (half, full))
+        shape.append(np.log(more / less) / np.log(2))
+        ratio.append((more - less) / less)
+        by_then = _share_by(on_lithium, 24)
+        early.append((_share_by(on_lithium, 5) / np.where(by_then > 0, by_then, np.nan))[by_then > 0])
+        weeks.append(weeks_to_relapse(in_core, 26))
     return TimeCourse(*(_summary(np.concatenate(part)) for part in (shape, ratio, early, weeks)))
 
 
@@ -161,9 +166,25 @@ def by_rule(fits: Sequence[Surface], draws: int, lanes: int, seed: int) -> dict[
     return found
 
 
-def _share_by(day: np.ndarray, week: float) -> np.ndarray:
-    """Share relapsed by a week, nodes weighted, kept off 0 and 1, [draw]."""
-    return np.clip((day <= 7 * week).mean(axis=2) @ node_weights(), 1e-3, 1 - 1e-3)
+def weeks_to_relapse(day: Lanes, within: float) -> np.ndarray:
+    """Mean weeks to relapse among those who relapse within so many weeks, nodes weighted, of every draw in which anybody does."""
+    seen, weight = day <= 7 * within, _weights(day)
+    count = (weight * seen.sum(axis=2)).sum(axis=1)
+    weeks = (weight * np.where(seen, day, 0.0).sum(axis=2)).sum(axis=1) / 7
+    return np.asarray(weeks[count > 0] / count[count > 0])
+
+
+def _share_by(day: Lanes, week: float) -> np.ndarray:
+    """Share relapsed by a week, nodes weighted, [draw]; NaN where the trial takes nobody in."""
+    weight = _weights(day)
+    among = weight.sum(axis=1)
+    share = (weight * (day <= 7 * week).mean(axis=2)).sum(axis=1)
+    return np.asarray(share / np.where(among > 0, among, np.nan))
+
+
+def _weights(day: Lanes) -> np.ndarray:
+    """Weights of the nodes, [draw, node]; 0 where the trial takes nobody in, whom the replay has relapse on day 0, all of them."""
+    return np.where((day == 0).all(axis=2), 0.0, node_weights())
 
 
 def _summary(x: np.ndarray) -> tuple[float, float, float]:
