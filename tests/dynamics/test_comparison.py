@@ -102,7 +102,12 @@ def test_parameters_left_to_their_priors_are_named(cohort, comparison, posterior
     sd = posterior_sd(posterior("no drug"), weight)
     told = deciding_priors(layout, sd)
     assert all(meaning(name) in told for name in ("p", "a_ratio", "omega", "tau_w"))
-    assert meaning("eta_f") not in told or sd[layout.index("eta_f")] > 0.9
+    by_hand = np.full(layout.size, 0.5)
+    for name, ratio in (("k_f", 0.95), ("eta_f", 0.89), ("mu[hdrs17]", 1.0), ("sd_gs", 0.91)):
+        by_hand[layout.index(name)] = ratio
+    words = deciding_priors(layout, by_hand)
+    assert words.startswith("The data left 2 parameters")
+    assert words.endswith(f"the prior decides: {meaning('k_f')}; {meaning('sd_gs')}.")
     assert {group: set(entries) for group, entries in meanings().items()} == {g: set(e) for g, e in table().items()}
     assert meaning("rho[lithium]").endswith("average (lithium)")
     assert "every parameter" in deciding_priors(layout, np.full(layout.size, 0.5))
