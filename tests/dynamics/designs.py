@@ -51,11 +51,17 @@ def random_grid(
         indicator=np.sort(rng.permuted(each, axis=0)[:slots], 0),
         value=rng.normal(size=read),
         se2=rng.uniform(0, 0.1, read),
+        beyond=np.zeros(read),
         tether=rng.normal(size=(COVARIATES, patients)),
         risk=rng.normal(size=(RISKS, patients)),
         reserve=rng.normal(size=patients),
     )
     return Grid(*map(jnp.asarray, values))
+
+
+def with_ends(grid: Grid, rng: np.random.Generator) -> Grid:
+    """The same, a third of the readings being at an end of their scale."""
+    return grid._replace(beyond=jnp.asarray(rng.choice([-1.0, 0.0, 0.0, 0.0, 0.0, 1.0], grid.value.shape)))
 
 
 def subdivide(grid: Grid, parts: int) -> Grid:
@@ -78,7 +84,7 @@ def subdivide(grid: Grid, parts: int) -> Grid:
     lost = np.repeat(g.lost / parts, parts, axis=0)
     end_of = {
         name: finer(getattr(g, name))
-        for name in ("day", "ect", "relapse", "dropout", "observed", "indicator", "value", "se2")
+        for name in ("day", "ect", "relapse", "dropout", "observed", "indicator", "value", "se2", "beyond")
     }
     people = {name: getattr(g, name) for name in ("held", "tether", "risk", "reserve")}
     return Grid(dt=length, at_risk=at_risk, lost=lost, **spread, **end_of, **people)

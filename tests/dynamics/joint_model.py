@@ -107,7 +107,7 @@ def by_filter(x: Parameters, data: Data) -> jax.Array:
         day=zero, dt=data.dt, dose=one[None] / _K, held=zero[:1], lost=zero, ect=(data.first + x["lambda"] * one * data.dt)[None], at_risk=weight,
         relapse=data.event,
         stress=_fixed_effects(x, data, sex), observed=data.observed[None], indicator=zero[None].astype(int),
-        value=data.value[None], se2=zero[None], period=zero[None][:0], dropout=zero, tether=zero[:0], risk=zero[:0], reserve=zero[0],
+        value=data.value[None], se2=zero[None], beyond=zero[None], period=zero[None][:0], dropout=zero, tether=zero[:0], risk=zero[:0], reserve=zero[0],
     )  # fmt: skip
     return log_likelihood(_params(x), grid) + at_event
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 import scipy.linalg
+import scipy.stats
 from designs import one_by_one
 
 from remanent.dynamics.model import Params
@@ -147,12 +148,23 @@ def twin(params: Params, grid: Grid, i: int) -> Twin:
         if g.observed[t, i] > 0:
             var = step.read @ cov @ step.read + g.se2[t, i] + p.sigma[g.indicator[t, i]] ** 2
             error = g.value[t, i] - step.fixed - step.read @ mean
+            log_p, shift, left = _seen(error, var, g.beyond[t, i])
             gain = cov @ step.read / var
-            mean, cov = mean + gain * error, cov - np.outer(gain, gain) * var
-            total += -0.5 * (np.log(2 * np.pi * var) + error**2 / var)
+            mean, cov = mean + gain * shift, cov - np.outer(gain, gain) * (var - left)
+            total += log_p
         means.append(mean[:2])
         sds.append(np.sqrt(np.diag(cov)[:2]))
     return Twin(total, mean, cov, np.array(means), np.array(sds))
+
+
+def _seen(error: float, var: float, beyond: float) -> tuple[float, float, float]:
+    """Of a reading that is off by `error`: log density, and mean and variance of how far the truth is from what was expected."""
+    if beyond == 0:
+        return scipy.stats.norm.logpdf(error, scale=np.sqrt(var)), error, 0.0
+    law = scipy.stats.norm(scale=np.sqrt(var))
+    ends = (error, np.inf) if beyond > 0 else (-np.inf, error)
+    kept = scipy.stats.truncnorm(*(x / np.sqrt(var) for x in ends), scale=np.sqrt(var))
+    return float(law.logsf(error) if beyond > 0 else law.logcdf(error)), float(kept.mean()), float(kept.var())
 
 
 def _tilted(p: Params, g: Grid, t: int, i: int, law: tuple[float, float]) -> tuple[float, float, float]:

@@ -33,7 +33,7 @@ def random_study(
         relapse=zero, dropout=zero, period=np.zeros((0, *shape)),
         tether=np.zeros((0, patients)), risk=np.zeros((0, patients)),
         reserve=np.zeros(patients), observed=(rng.random(read) < 0.85).astype(float), indicator=each,
-        value=rng.normal(size=read), se2=np.full(read, 0.01),
+        value=rng.normal(size=read), se2=np.full(read, 0.01), beyond=np.zeros(read),
     )  # fmt: skip
     one = jnp.ones(INDICATORS)
     numbers = {

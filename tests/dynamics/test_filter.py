@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from designs import INDICATORS, PATIENTS, STEPS, one_by_one, padded_grid, random_grid, random_params
+from designs import INDICATORS, PATIENTS, STEPS, one_by_one, padded_grid, random_grid, random_params, with_ends
 from jax.flatten_util import ravel_pytree
 from oracles import joint_gaussian, twin
 from peer import random_study, textbook, without_hazard
@@ -40,9 +40,9 @@ def test_filter_and_smoother_equal_the_joint_gaussian(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_filter_with_relapse_equals_its_plain_twin(seed):
+def test_filter_with_relapse_and_ends_of_scales_equals_its_plain_twin(seed):
     rng = np.random.default_rng(seed)
-    params, grid = random_params(rng), random_grid(rng, hazard=True)
+    params, grid = random_params(rng), with_ends(random_grid(rng, hazard=True), rng)
     assert 0 < float(grid.relapse.sum()) < PATIENTS
     log_lik, last = log_likelihood(params, grid), last_state(params, grid)
     for i in range(PATIENTS):
@@ -76,7 +76,7 @@ def test_filter_equals_the_textbook_filter():
 
 def test_gradient_against_finite_differences():
     rng = np.random.default_rng(4)
-    params, grid = random_params(rng), random_grid(rng, hazard=True)
+    params, grid = random_params(rng), with_ends(random_grid(rng, hazard=True), rng)
     flat, unravel = ravel_pytree(params)
     found = ravel_pytree(_gradient(params, grid))[0]
     tipping = 2  # theta and sd_theta belong to the two-basin form
@@ -89,7 +89,7 @@ def test_gradient_against_finite_differences():
 
 def test_last_smoothed_state_is_the_last_filtered_state():
     rng = np.random.default_rng(9)
-    params, grid = random_params(rng), random_grid(rng, hazard=True)
+    params, grid = random_params(rng), with_ends(random_grid(rng, hazard=True), rng)
     last, states = last_state(params, grid), smooth(params, grid)
     np.testing.assert_allclose(states.f_mean[-1], last.mean[0], atol=1e-12)
     np.testing.assert_allclose(states.f_sd[-1], np.sqrt(last.cov[0, 0]), atol=1e-12)
@@ -98,7 +98,7 @@ def test_last_smoothed_state_is_the_last_filtered_state():
 
 def test_padding_changes_nothing():
     rng = np.random.default_rng(2)
-    params, grid = random_params(rng), random_grid(rng, hazard=True)
+    params, grid = random_params(rng), with_ends(random_grid(rng, hazard=True), rng)
     padded = padded_grid(grid, 5, 2)
     found = log_likelihood(params, padded)
     np.testing.assert_allclose(found[:PATIENTS], log_likelihood(params, grid), atol=1e-11)
@@ -120,6 +120,7 @@ def test_replicated_observations_have_the_law_of_the_joint_gaussian():
     """A replicate's squared distance from its expectation, in the metric of its exact law, is chi-square."""
     rng = np.random.default_rng(5)
     params, grid = random_params(rng), random_grid(rng, hazard=True)
+    grid = with_ends(grid, rng)  # a replicate is drawn as if no scale had an end
     copies = 250
     repeated = Grid(*(jnp.concatenate([v] * copies, axis=-1) for v in grid))
     drawn = replicate(jnp.asarray(rng.standard_normal(repeated.value.shape)), params, repeated)
@@ -162,7 +163,7 @@ def test_without_a_hazard_of_dropout_nothing_of_it_is_left():
 def test_readings_of_one_step_are_readings_one_by_one(slots):
     """Value, gradient and smoothed states do not depend on how many readings a step holds; the steps of one reading are checked against the oracles."""
     rng = np.random.default_rng(slots)
-    params, grid = random_params(rng), random_grid(rng, hazard=True, slots=slots)
+    params, grid = random_params(rng), with_ends(random_grid(rng, hazard=True, slots=slots), rng)
     single = padded_grid(Grid(*map(jnp.asarray, one_by_one(grid))), STEPS * (INDICATORS - slots), 0)  # one program
     (value, slope), (expected, wanted) = value_and_gradient(params, grid), value_and_gradient(params, single)
     assert float(value) == pytest.approx(float(expected), abs=1e-10)
@@ -181,7 +182,8 @@ def test_readings_of_one_step_are_readings_one_by_one(slots):
 def test_gradient_is_that_of_the_value(slots, form):
     """The gradient is written out by hand: central differences of the value along random directions of every parameter."""
     rng = np.random.default_rng(3)
-    params, grid = random_params(rng, theta=0.5, sd_theta=0.1), random_grid(rng, hazard=True, slots=slots)
+    params = random_params(rng, theta=0.5, sd_theta=0.1)
+    grid = with_ends(random_grid(rng, hazard=True, slots=slots), rng)
 
     def summed(p, g):
         return recursions.log_likelihood(p, g, form).sum()

@@ -46,7 +46,7 @@ def line_of() -> TimeLine:
     step = np.zeros((1, 1))
     grid = Grid(
         **dict.fromkeys(("day", "dt", "lost", "at_risk", "relapse", "dropout"), step),
-        **dict.fromkeys(("observed", "value", "se2"), step[None]),
+        **dict.fromkeys(("observed", "value", "se2", "beyond"), step[None]),
         indicator=step[None].astype(int),
         dose=np.zeros((1, 1, 1)),
         held=np.zeros((1, 1)),

@@ -2,12 +2,13 @@
 
 One update by the hazards (of f alone), then the readings y_b = h_b·x + error, one after the other, each
 
-    c = P h,  s = h·c + noise,  e = y - h·m,  kappa = seen / s:   m += c kappa e,  P -= kappa c c'.
+    c = P h,  s = h·c + noise,  e = y - h·m:   m += gain c,  P -= kappa c c',
 
-None needs P as the one before left it, c_b = P_0 h_b - sum_{a<b} kappa_a (h_b·c_a) c_a, so P is read and written once. Backwards, L being the gradient in
-the covariance after the step, l that in the mean and q = L c,
+with gain = e / s and kappa = 1 / s but at the end of a scale (`censored`). None needs P as the one before left it,
+c_b = P_0 h_b - sum_{a<b} kappa_a (h_b·c_a) c_a, so P is read and written once. Backwards, L being the gradient in the covariance after the step, l that in
+the mean and q = L c,
 
-    c* = -2 kappa q + kappa e l + s* h,   L <- L + (c* h' + h c*') / 2,   l <- l - e* h.
+    c* = -2 kappa q + gain l + s* h,   L <- L + (c* h' + h c*') / 2,   l <- l - e* h.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from remanent.dynamics.censored import taken, taken_back
 from remanent.dynamics.gaussian import Lane, Law, Vector, dot, inner, island, plus, scaled, times, total
 from remanent.dynamics.model import AnyArray
 
@@ -49,6 +51,8 @@ class Reading(NamedTuple):
         y less everything known beforehand.
     seen
         1 where there is such a reading.
+    beyond
+        1 where the truth is known only to be at least the value, -1 where at most; 0: the value itself was read. Not differentiated.
     """
 
     f: Lane
@@ -57,16 +61,18 @@ class Reading(NamedTuple):
     noise: Lane
     value: Lane
     seen: Lane
+    beyond: Lane
 
 
 class Updates(NamedTuple):
-    """The scalar updates of one step in order, that of the hazards first: mean += gain c, P -= kappa c c'; error e and variance s of each reading."""
+    """The scalar updates of one step in order, that of the hazards first: mean += gain c, P -= kappa c c'; e, s and lambda (`censored`) of each reading."""
 
     column: tuple[Vector, ...]
     kappa: tuple[Lane, ...]
     gain: tuple[Lane, ...]
     error: tuple[Lane, ...]
     variance: tuple[Lane, ...]
+    mills: tuple[Lane, ...]
 
 
 def weights(own: Weights, levels: int) -> AnyArray:
@@ -119,7 +125,10 @@ def updates(law: Law, tilt: tuple[Lane, Lane], readings: tuple[Reading, ...]) ->
 
 
 def draw(law: Law, tilt: tuple[Lane, Lane], readings: tuple[Reading, ...], z: Array) -> tuple[Law, list[Lane]]:
-    """Draw each reading from its predictive law by standard normal `z`, [slot, patient], and fold it in: the law after, and the values."""
+    """Draw each reading from its predictive law by standard normal `z`, [slot, patient], and fold it in: the law after, and the values.
+
+    No scale has an end here.
+    """
     values: list[Lane] = []
 
     def error(b: int, h: Reading, s: Lane, mean: Vector) -> Lane:
@@ -139,19 +148,21 @@ def _run(
     column = [Vector(law.ff, law.fs, law.fz, law.fm)]
     gain, kappa = [tilt[0]], [tilt[1]]
     mean = plus(law.mean, gain[0], column[0])
-    error, variance, density = [], [], jnp.zeros_like(tilt[0])
+    error, variance, mills, density = [], [], [], jnp.zeros_like(tilt[0])
     for b, h in enumerate(readings):
         c = island(_column, law, h, tuple(kappa), tuple(column))
         var = island(_variance, h, c)
         e = error_of(b, h, var, mean)
-        density = density - 0.5 * h.seen * (jnp.log(2 * jnp.pi * var) + e * e / var)
+        says = island(taken, e, var, h.seen, h.beyond)
+        density = density + says.density
         column.append(c)
-        kappa.append(h.seen / var)
-        gain.append(kappa[-1] * e)
+        kappa.append(says.kappa)
+        gain.append(says.gain)
         mean = island(plus, mean, gain[-1], c)
         error.append(e)
         variance.append(var)
-    made = Updates(*map(tuple, (column, kappa, gain, error, variance)))
+        mills.append(says.mills)
+    made = Updates(*map(tuple, (column, kappa, gain, error, variance, mills)))
     return island(_downdated, law, mean, made), density, made
 
 
@@ -214,11 +225,10 @@ def _assimilated_back(
     for b in reversed(range(len(readings))):
         h, c = readings[b], made.column[b + 1]
         q = island(_pulled, big, c, readings[b + 1 :], tuple(back[::-1]))
-        step = (h, made.error[b], made.variance[b], made.kappa[b + 1], weight)
-        pull, to_e, to_s = island(_pull, q, c, lam, step)
+        pull, to_e, to_s = island(_pull, (q, c, lam), h, made, b, weight)
         to_f, to_s_loading = island(_to_loadings, mean, rows, made, b, pull, (to_e, to_s))
         own = h.own if isinstance(h.own, At) else None
-        found.append(Reading(to_f, to_s_loading, own, to_s, to_e, None))
+        found.append(Reading(to_f, to_s_loading, own, to_s, to_e, None, None))
         lam = island(_along, lam, -to_e, h)
         back.append(pull)
     back.reverse()
@@ -230,14 +240,14 @@ def _assimilated_back(
     return before, tilt, tuple(found[::-1])
 
 
-def _pull(q: Vector, c: Vector, lam: Vector, step: tuple[Reading, Lane, Lane, Lane, Lane]) -> tuple[Vector, Lane, Lane]:
-    """c*, e* and s*."""
-    h, e, s, kappa, weight = step
-    along = dot(lam, c)
-    to_kappa = e * along - dot(c, q)
-    to_e = kappa * along - weight * h.seen * e / s
-    to_s = weight * h.seen * 0.5 * (e * e / s - 1) / s - kappa / s * to_kappa
-    return _along(plus(scaled(-2 * kappa, q), kappa * e, lam), to_s, h), to_e, to_s
+def _pull(
+    vectors: tuple[Vector, Vector, Vector], h: Reading, made: Updates, b: int, weight: Lane
+) -> tuple[Vector, Lane, Lane]:
+    """c*, e* and s* of reading b."""
+    q, c, lam = vectors
+    says = h.seen, h.beyond, made.mills[b]
+    to_e, to_s = taken_back(made.error[b], made.variance[b], says, (dot(lam, c), -dot(c, q), weight))
+    return _along(plus(scaled(-2 * made.kappa[b + 1], q), made.gain[b + 1], lam), to_s, h), to_e, to_s
 
 
 def _to_loadings(

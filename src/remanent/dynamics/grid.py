@@ -255,12 +255,14 @@ def _observations(panel: Panel, indicators: Indicators, i: int) -> dict[str, np.
         target = np.array([lookup.get(records.names[n], -1) for n in records.name[rows]], int)
         rows, target = rows[target >= 0], target[target >= 0]
         scale = indicators.scale[target]
-        value = indicators.standardised(records.value[rows], target)
+        value, beyond = indicators.read(records.value[rows], target)
         se2 = (np.nan_to_num(records.se[rows]) / scale) ** 2
-        parts.append((np.round(records.day[rows], 6), target, value, se2))
-    day, target, value, se2 = (np.concatenate(p) for p in zip(*parts, strict=True))
-    order = np.argsort(day, kind="stable")
-    return {"day": day[order], "indicator": target[order], "value": value[order], "se2": se2[order]}
+        parts.append((np.round(records.day[rows], 6), target, value, se2, beyond))
+    columns = dict(
+        zip(("day", "indicator", "value", "se2", "beyond"), map(np.concatenate, zip(*parts, strict=True)), strict=True)
+    )
+    order = np.argsort(columns["day"], kind="stable")
+    return {name: column[order] for name, column in columns.items()}
 
 
 def _risk_interval(panel: Panel, i: int, *, has_ect: bool) -> np.ndarray:

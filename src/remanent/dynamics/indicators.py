@@ -14,6 +14,7 @@ from remanent.study.panel import Panel
 from remanent.study.schema import INSTRUMENTS
 
 COMPONENTS = "fsew"
+_HALF_A_POINT = 0.5  # totals are whole: the least stands for everything below half a point
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,28 @@ class Indicators:
     points: tuple[tuple[tuple[float, ...], tuple[float, ...]] | None, ...] = ()
     source: tuple[str, ...] = ()
 
-    def standardised(self, values: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Values of indicators `target` as the model reads them, [obs] each."""
+    def read(self, values: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values of indicators `target` as the model reads them, and on which side of each the truth lies (`Grid.beyond`), [obs] each.
+
+        Every truth beyond the end of a scale gives the total at that end, which so says only that the truth is not half a point within it.
+        """
+        inwards = self._inwards(np.asarray(values, float), target)
+        return self._standardised(values + _HALF_A_POINT * inwards, target), -inwards * np.sign(self.scale[target])
+
+    def _standardised(self, values: np.ndarray, target: np.ndarray) -> np.ndarray:
         read = np.asarray(values, float).copy()
         for j, table in enumerate(self.points):
             if table is not None:
                 read[target == j] = as_hub(read[target == j], *table)
         return (read - self.centre[target]) / self.scale[target]
+
+    def _inwards(self, values: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """1 at the lowest total of an instrument, -1 at the highest, 0 elsewhere, [obs]."""
+        ends = [INSTRUMENTS.get(n) if rated else None for n, rated in zip(self.names, self.is_symptom, strict=True)]
+        least, most = (
+            np.array([(-np.inf, np.inf) if x is None else (x.minimum, x.maximum) for x in ends]).reshape(-1, 2).T
+        )
+        return (values <= least[target]) * 1.0 - (values >= most[target])
 
 
 @cache

@@ -172,7 +172,7 @@ def smooth(form: Form, params: Params, grid: Grid) -> Smoothed:
 
 def replicate(form: Form, noise: Slots, params: Params, grid: Grid) -> Grid:
     """The same design with observations drawn from the model's own predictive law (events switched off) by standard normal `noise`."""
-    quiet = without_events(grid)
+    quiet = without_events(grid._replace(beyond=grid.beyond * 0))
 
     def body(moments: Moments, inputs: tuple[Steered, Array]) -> tuple[Moments, Array]:
         step, z = inputs
@@ -271,7 +271,7 @@ def _readings(
     """What is read, and what is known of it beforehand."""
     fixed = step.mu + step.l_e * moments.trace[None] + step.l_w * moments.withdrawal[None]
     owns = own_levels(step.indicator, params.sd_mu.shape[0], params.mu.shape[0])
-    slots = zip(step.l_f, step.l_s, owns, step.noise, step.value - fixed, step.observed, strict=True)
+    slots = zip(step.l_f, step.l_s, owns, step.noise, step.value - fixed, step.observed, step.beyond, strict=True)
     return tuple(Reading(*one) for one in slots), fixed
 
 

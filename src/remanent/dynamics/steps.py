@@ -11,7 +11,7 @@ Lane = Float[AnyArray, " patient"]
 Steps = Float[AnyArray, "step patient"]
 Slots = Float[AnyArray, "slot step patient"]
 Read = Float[AnyArray, "step slot patient"]
-PER_SLOT = ("observed", "indicator", "value", "se2")
+PER_SLOT = ("observed", "indicator", "value", "se2", "beyond")
 _AT_ONCE = 8192  # steps times patients
 
 
@@ -40,9 +40,10 @@ class Grid(NamedTuple):
         Share of that weight that lies in each later period of the hazard of relapse, [later period, step, patient].
     relapse, dropout
         1 where relapse, or dropout, occurs at the step's end.
-    observed, indicator, value, se2
+    observed, indicator, value, se2, beyond
         What is read at the step's end, [slot, step, patient]: 1 where `value` is an observation of `indicator` with sampling variance `se2` (standardised
-        units). Where there are as many slots as indicators, slot j reads indicator j.
+        units). At the end of a scale the truth lies beyond `value`: 1 at the upper, -1 at the lower end, 0 elsewhere (`censored`). Where there are as many
+        slots as indicators, slot j reads indicator j.
     tether, risk
         Covariates of the level of structure, [covariate, patient], and of the hazard of relapse, [risk, patient].
     reserve
@@ -64,6 +65,7 @@ class Grid(NamedTuple):
     indicator: Int[AnyArray, "slot step patient"]
     value: Slots
     se2: Slots
+    beyond: Slots
     tether: Float[AnyArray, "covariate patient"]
     risk: Float[AnyArray, "risk patient"]
     reserve: Lane
@@ -136,6 +138,7 @@ class Steered(NamedTuple):
     observed: Read
     indicator: Int[AnyArray, "step slot patient"]
     value: Read
+    beyond: Read
     mu: Read
     l_f: Read
     l_s: Read

@@ -191,9 +191,11 @@ def _cohort(results: Results, rng: np.random.Generator) -> _Virtual:
     truth = int(rng.choice(len(which), p=weight[0, which] / weight[0, which].sum()))
     m, theta = which[truth], thetas[which[truth]][-1]
     noise, given = jnp.asarray(rng.standard_normal(line.grid.value.shape)), Grid(*map(jnp.asarray, line.grid))
-    value = np.asarray(replicator(layout)(noise, jnp.asarray(theta), jnp.asarray(layout.acting(m)), given).value)
+    drawn = replicator(layout)(noise, jnp.asarray(theta), jnp.asarray(layout.acting(m)), given)
     quiet = np.zeros_like(line.grid.dt)
-    seen = line.grid._replace(value=value, relapse=quiet, dropout=quiet)
+    seen = line.grid._replace(
+        value=np.asarray(drawn.value), beyond=np.asarray(drawn.beyond), relapse=quiet, dropout=quiet
+    )
     today = ensemble_at(posterior, thetas, seen, weight, rng)
     return _Virtual(replace(line, grid=seen), today, truth, _at_risk(layout, m, theta, seen)[:lanes])
 
