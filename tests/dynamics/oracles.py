@@ -82,13 +82,16 @@ def _move(p: Params, g: Grid, t: int, i: int) -> tuple[np.ndarray, np.ndarray, n
 class States(NamedTuple):
     """Law of every state at every step, stacked: mean [step * state], cov [step * state, step * state].
 
-    `log_density` is that of the observations, `log_normaliser` its greatest possible value.
+    `log_density` is that of the observations, `log_normaliser` its greatest possible value; `error` is how far they are from what was expected, `spread` the
+    covariance of that.
     """
 
     mean: np.ndarray
     cov: np.ndarray
     log_density: float
     log_normaliser: float
+    error: np.ndarray
+    spread: np.ndarray
 
     def pick(self, state: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean [step] and covariance [step, step] of one state."""
@@ -120,7 +123,7 @@ def joint_gaussian(params: Params, grid: Grid, i: int) -> States:
     gain = np.linalg.solve(var, h @ joint).T
     normaliser = -0.5 * np.linalg.slogdet(2 * np.pi * var)[1]
     log_density = normaliser - 0.5 * error @ np.linalg.solve(var, error)
-    return States(prior + gain @ error, joint - gain @ h @ joint, log_density, normaliser)
+    return States(prior + gain @ error, joint - gain @ h @ joint, log_density, normaliser, error, var)
 
 
 class Twin(NamedTuple):

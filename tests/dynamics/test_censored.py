@@ -5,8 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from designs import PATIENTS, random_grid, random_params
+from oracles import joint_gaussian
 
 from remanent.dynamics.censored import taken, taken_back
+from remanent.dynamics.compile import compiled
+from remanent.dynamics.filter import log_likelihood
 from remanent.dynamics.indicators import Indicators
 
 ERROR, VARIANCE = np.array([0.3, -1.2, 0.0, 4.0, -9.0]), np.array([0.5, 2.0, 0.1, 1.0, 1.0])
@@ -51,6 +55,22 @@ def test_far_out_nothing_breaks():
     assert (np.array(says.kappa) >= 0).all()
     assert (np.array(says.kappa) <= 1).all()
     np.testing.assert_allclose(says.gain[:3], u[:3], rtol=1e-3)
+
+
+@pytest.mark.parametrize("expected_sd", [-1.0, 0.0, 1.0])
+def test_a_row_of_scores_at_the_floor_against_the_orthant_probability(expected_sd):
+    """Six readings, all at the floor: the law kept Gaussian against the exact probability, whether that was expected or not (0.05 nats apart at most)."""
+    rng = np.random.default_rng(1)
+    params, grid = random_params(rng), random_grid(rng, steps=6)
+    grid = grid._replace(observed=jnp.ones_like(grid.observed), beyond=-jnp.ones_like(grid.value))
+    plain = [joint_gaussian(params, grid, i) for i in range(PATIENTS)]
+    shift = np.column_stack([x.error + expected_sd * np.sqrt(np.diag(x.spread)) for x in plain])
+    grid = grid._replace(value=grid.value - shift[None])
+    found = compiled(log_likelihood)(params, grid)
+    for i, x in enumerate(plain):
+        bound = -expected_sd * np.sqrt(np.diag(x.spread))
+        exact = scipy.stats.multivariate_normal(cov=x.spread, maxpts=200_000, seed=0).logcdf(bound)
+        assert float(found[i]) == pytest.approx(exact, abs=0.1)
 
 
 def test_which_totals_are_at_the_end_of_their_scale():

@@ -67,7 +67,7 @@ class Indicators:
         least, most = (
             np.array([(-np.inf, np.inf) if x is None else (x.minimum, x.maximum) for x in ends]).reshape(-1, 2).T
         )
-        return (values <= least[target]) * 1.0 - (values >= most[target])
+        return (values == least[target]) * 1.0 - (values == most[target])
 
 
 @cache
