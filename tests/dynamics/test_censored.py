@@ -1,4 +1,4 @@
-"""A reading at the end of its scale against scipy's truncated normal law, and what becomes of a patient whose scores are at the floor."""
+"""A reading at the end of its scale against scipy's truncated normal law, and a row of scores at the floor against their joint probability."""
 
 import jax
 import jax.numpy as jnp
