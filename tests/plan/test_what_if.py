@@ -168,7 +168,7 @@ def test_months_on_drugs_end_with_relapse() -> None:
 
 @pytest.mark.parametrize("patients", [3, 5, 9])
 def test_one_patient_of_a_cohort_has_the_numbers_of_that_patient_alone(patients: int) -> None:
-    plans, lane = (CONTINUE, TAPER, STOP), patients - 2
+    plans, lane = (CONTINUE, TAPER, STOP, parse_plan_text("slow: taper weeks=40")), patients - 2
     rng = np.random.default_rng(patients)
     every = np.zeros(patients, int)
     wide = replace(
@@ -187,4 +187,4 @@ def test_one_patient_of_a_cohort_has_the_numbers_of_that_patient_alone(patients:
     alone = what_if(cohort.of(lane), line, PERSON, plans)
     assert_allclose(found.relapse.mean, alone.relapse.mean, rtol=1e-12)
     assert_allclose(found.drug_months, alone.drug_months, rtol=1e-12)
-    assert found.relapse.mean.shape == (EDGES_DAYS.size - 1, 3)
+    assert found.relapse.mean.shape == (EDGES_DAYS.size - 1, 4)

@@ -3,7 +3,7 @@
 The rule, in this order, with every number from thresholds.yaml, and from treatment/taken.yaml what counts as a drug taken:
 
 1. A relapse on record -> act.
-2. Anything that makes the forecast void (doses not fully known, a fit that did not converge, a death) -> not_enough_data.
+2. Anything that makes the forecast void (doses not fully known, a drug class new to the fit, a fit that did not converge, a death) -> not_enough_data.
 3. Relapse within 91 days at least `act_relapse` probable on unchanged doses -> act.
 4. Too few or too old ratings, or a forecast that rests on the prior -> not_enough_data.
 5. CRP above `crp_mg_l` or sleep below `sleep_h` -> treat_first.
