@@ -8,7 +8,8 @@ import pytest
 
 from remanent._errors import InputError
 from remanent.dynamics.model import Params
-from remanent.trial.reference import MECHANISMS, indicators, reference, reference_params
+from remanent.dynamics.priors import MECHANISMS
+from remanent.trial.reference import indicators, reference, reference_params
 from remanent.trial.spec import CohortSpec, demo_spec, read_spec
 
 

@@ -11,13 +11,12 @@ from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.steps import PER_SLOT, Grid
 from remanent.study.panel import Panel, rows_of
 from remanent.study.schema import ANALYTES
-from remanent.treatment.drugs import CLASSES, NOT_DRUGS
-from remanent.treatment.exposure import DoseHistory, Levels, change_days, exposure, mean_exposure, serum_levels
+from remanent.treatment.drugs import CLASSES
+from remanent.treatment.exposure import IS_DRUG, DoseHistory, Levels, change_days, exposure, mean_exposure, serum_levels
 
 WEEK = 7.0
 _STEP_BUCKET, _PATIENT_BUCKET = 32, 8
 _SLOT_COST = 0.25
-_IS_DRUG = np.array([c not in NOT_DRUGS for c in CLASSES])
 _THERAPY = CLASSES.index("psychotherapy")
 
 
@@ -75,7 +74,7 @@ def medication_of(panel: Panel, patient: int) -> Medication:
 
 def total_exposure(doses: DoseHistory, levels: Levels, edges_days: np.ndarray) -> np.ndarray:
     """Mean exposure to all drugs together over consecutive intervals: the sum over classes, [interval]."""
-    return exposure_by_class(doses, levels, edges_days)[_IS_DRUG].sum(0)
+    return exposure_by_class(doses, levels, edges_days)[IS_DRUG].sum(0)
 
 
 def exposure_by_class(doses: DoseHistory, levels: Levels, edges_days: np.ndarray) -> np.ndarray:
@@ -295,7 +294,7 @@ def _given_at(nodes: np.ndarray, given: Medication, design: Design) -> dict[str,
         at_nodes = exposure(given.doses, nodes, given.levels)
         mean = exposure_by_class(given.doses, given.levels, nodes)
         dose[:, 1:] = mean[class_rows(design)]
-        lost[1:] = np.maximum(-np.diff(at_nodes[_IS_DRUG], axis=1), 0).sum(0)
+        lost[1:] = np.maximum(-np.diff(at_nodes[IS_DRUG], axis=1), 0).sum(0)
         talk[1:] = mean[_THERAPY] - at_nodes[_THERAPY, 0]
     return {"dose": dose, "lost": lost, "therapy": talk}
 

@@ -27,6 +27,7 @@ from remanent.dynamics.steps import Grid, in_parts
 _STEP = 1e-5
 _NEWTON_STEPS = 8
 _CONVERGED = 1e-4
+LEAST_WEIGHT = 1e-3  # a mechanism that carries less takes no part
 FARTHEST_SD = 10.0  # of a mode from the prior's centre
 
 Traced = Callable[..., Any]

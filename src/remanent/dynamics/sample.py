@@ -20,13 +20,11 @@ from remanent.dynamics.bridge import bridge
 from remanent.dynamics.compare import settings
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import log_likelihood
-from remanent.dynamics.infer import Fit, Posterior, Sampling
+from remanent.dynamics.infer import LEAST_WEIGHT, Fit, Posterior, Sampling
 from remanent.dynamics.mixing import Chains, bulk_ess, rhat
 from remanent.dynamics.pointwise import log_joint
 from remanent.dynamics.priors import MECHANISMS, Layout, to_params
 from remanent.dynamics.steps import Grid
-
-LEAST_WEIGHT = 1e-3
 
 
 class Plan(NamedTuple):

@@ -12,13 +12,12 @@ from jaxtyping import Array, Float
 
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import smooth, unwatched
-from remanent.dynamics.infer import Posterior
+from remanent.dynamics.infer import LEAST_WEIGHT, Posterior
 from remanent.dynamics.priors import MECHANISMS, Layout, to_params
 from remanent.dynamics.recursion import Smoothed
 from remanent.dynamics.steps import Grid
 
 Theta = Float[np.ndarray, "draw param"]
-LEAST_WEIGHT = 1e-3
 _PAIRS = (("f_mean", "f_sd"), ("s_mean", "s_sd"), ("fitted_mean", "fitted_sd"))
 
 

@@ -17,6 +17,8 @@ from jaxtyping import Float
 
 from remanent._errors import UsageError
 
+HORIZONS_DAYS = (28.0, 91.0, 182.0, 364.0)  # within which relapse is forecast
+HEADLINE_DAYS = 182.0  # the one that pages lead with
 Visits = Float[np.ndarray, "visit patient"]
 PerPatient = Float[np.ndarray, " patient"]
 

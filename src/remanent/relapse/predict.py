@@ -15,18 +15,17 @@ import numpy as np
 from jaxtyping import Float
 
 from remanent.dynamics.forecast import Ahead, Outlook, Today, draw_today, roll_forward
-from remanent.dynamics.infer import Posterior
+from remanent.dynamics.infer import LEAST_WEIGHT, Posterior
 from remanent.dynamics.priors import MECHANISMS
 from remanent.dynamics.steps import Grid, unobserved
 from remanent.dynamics.survive import Kept, survive
+from remanent.relapse.definition import HORIZONS_DAYS
 
-HORIZONS_DAYS = (28.0, 91.0, 182.0, 364.0)
 # Ends of the intervals of a forecast (days): fine where a withdrawn drug still moves, weekly after.
 EDGES_DAYS = np.concatenate([[0.0, 1.0, 2.0, 4.0, 7.0, 10.0], np.arange(14.0, 365.0, 7.0)])
 INTERVAL = (0.05, 0.95)
 # Remanence divides by function today; below this value the ratio means nothing.
 LEAST_FUNCTION = 0.1
-LEAST_WEIGHT = 1e-3
 # Draws that go through the filter, and forward from today, at once: one compiled program each serves ensembles of every size.
 DRAW_BUCKET, ROLL_BUCKET = 10, 60
 FEW_PATIENTS, ROLL_BUCKET_OF_FEW = 8, 240  # what a call costs beside its work counts then

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from remanent._errors import Action, Problem
+from remanent.relapse.definition import HORIZONS_DAYS
 from remanent.report.views import (
     CohortRow,
     Forecast,
@@ -33,7 +34,6 @@ from remanent.report.words import (
     span_label,
 )
 
-HORIZONS_DAYS = (28.0, 91.0, 182.0, 364.0)
 MOST_ROWS = 400
 
 

@@ -11,6 +11,7 @@ from remanent.relapse.score import Outcome, patient_weights
 from remanent.relapse.subtypes import Subtypes, find_subtypes
 from remanent.stages.analyse import Results
 from remanent.stages.out_of_fold import Mechanistic, Source, mechanistic
+from remanent.stages.scans import SEX_CODE
 from remanent.study.panel import Panel
 from remanent.study.table import Table
 
@@ -19,7 +20,6 @@ HORIZONS = (91.0, 182.0)
 OUTER = 5
 RESAMPLES = 300
 LEAST_AT_RISK, LEAST_RELAPSES = 10, 5
-_SEX = {"M": 0.0, "F": 1.0, "O": 0.5}
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _landmarks(source: Source, whole: Panel, people: Table) -> Landmarks | None:
 
 def _people(table: Table) -> People:
     age = table["age"].astype(float)
-    sex = np.array([_SEX.get(s or "", np.nan) for s in table["sex"]], float)
+    sex = np.array([SEX_CODE.get(s or "", np.nan) for s in table["sex"]], float)
     return People(age, sex, tuple(str(s or "") for s in table["site"]))
 
 

@@ -10,7 +10,7 @@ from remanent.study.people import HEALTHY
 from remanent.study.table import Table
 
 DAYS_A_YEAR = 365.25
-_SEX = {"M": 0.0, "F": 1.0, "O": 0.5}
+SEX_CODE = {"M": 0.0, "F": 1.0, "O": 0.5}
 _NOT_COMPARED = ("qc_",)
 
 
@@ -94,7 +94,7 @@ def as_scans(features: Table, participants: Table) -> Scans:
         session=np.array([session for _, session in order], dtype=object),
         day=days,
         age=np.array([one.get("age", np.nan) for one in known]) + np.nan_to_num(days) / DAYS_A_YEAR,
-        sex=np.array([_SEX.get(one.get("sex", ""), np.nan) for one in known]),
+        sex=np.array([SEX_CODE.get(one.get("sex", ""), np.nan) for one in known]),
         site=np.array([one.get("site") or "" for one in known], dtype=object),
         control=np.array([str(one.get("diagnosis")).lower() in HEALTHY for one in known], dtype=bool),
         names=tuple(map(str, names)),

@@ -14,6 +14,7 @@ from remanent.dynamics.leave_out import difference
 from remanent.dynamics.priors import MECHANISMS, SWITCHES
 from remanent.plan.plans import continued
 from remanent.plan.simulate import PLAN_WORDS
+from remanent.relapse.definition import HEADLINE_DAYS, HORIZONS_DAYS
 from remanent.relapse.predict import EDGES_DAYS, Estimate
 from remanent.report import views as show
 from remanent.report.words import feature_label
@@ -27,7 +28,6 @@ from remanent.stages.tables import report_rows, states_informed
 from remanent.stages.timelines import COMPARED_WITH, Context, healthy_pages, page_of
 from remanent.study.panel import Panel
 
-HEADLINE_DAYS = 182.0
 _PRIOR = "The data of this study did not narrow this against what was assumed before."
 _GONE = "A relapse or a death is on record: this patient is no longer at risk of a first relapse."
 _UNSAID = {_GONE: "no longer at risk", COMPARED_WITH: "not forecast"}
@@ -184,7 +184,7 @@ def _intervals(estimate: Estimate, lane: int, rows: np.ndarray) -> tuple[show.In
 
 
 _UNKNOWN = show.Interval(np.nan, np.nan, np.nan)
-_HORIZON_ROWS = np.searchsorted(EDGES_DAYS[1:], (28.0, 91.0, 182.0, 364.0))
+_HORIZON_ROWS = np.searchsorted(EDGES_DAYS[1:], HORIZONS_DAYS)
 
 
 def _remanence(results: Results, lane: int) -> show.Remanence:

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from remanent._errors import InputError
-from remanent.treatment.drugs import CLASSES, Drug, find, level_value, require
+from remanent.treatment.drugs import CLASSES, NOT_DRUGS, Drug, find, level_value, require
 
 Number = float | int
 Days = Float[np.ndarray, " day"]
@@ -43,6 +43,7 @@ ClassGroups = Float[np.ndarray, "class group"]
 
 GAUSS_NODES, GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(8)
 PANEL_HALF_LIVES = np.array([0.0, 0.0625, 0.25, 1.0, 4.0, 8.0, 12.0, 16.0, 20.0, 24.0, 28.0, 32.0, 36.0, 40.0])
+IS_DRUG = np.array([name not in NOT_DRUGS for name in CLASSES])  # which rows of exposure are drugs
 LEAST_EXPECTED = 0.05  # share of the full dose's level below which a measured level says nothing about clearance
 
 

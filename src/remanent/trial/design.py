@@ -11,8 +11,8 @@ import numpy as np
 import yaml
 
 from remanent._errors import InputError
+from remanent.dynamics.priors import MECHANISMS
 from remanent.trial.policy import Policy, Protocol, Stage
-from remanent.trial.reference import MECHANISMS
 
 LONGEST_DAYS = 3650
 

@@ -22,10 +22,9 @@ import numpy as np
 from remanent.study.schema import DIAGNOSES
 from remanent.treatment.drugs import CLASSES, NOT_DRUGS
 from remanent.treatment.ect import placements
-from remanent.treatment.exposure import DoseHistory, exposure
+from remanent.treatment.exposure import IS_DRUG, DoseHistory, exposure
 
 EDUCATION_YEARS, PREMORBID_IQ = (13.0, 3.0), (103.0, 13.0)
-DRUGS = np.array([name not in NOT_DRUGS for name in CLASSES])
 
 Multiples = Mapping[str, float]
 
@@ -98,9 +97,9 @@ class Acting:
 def acting(history: DoseHistory, days: np.ndarray, extras: Extras) -> Acting:
     """Exposure of one patient at any days, as the equations use it."""
     by_class = exposure(history, days)
-    drugs = by_class * DRUGS[:, None]
+    drugs = by_class * IS_DRUG[:, None]
     rho, alpha = (np.array([one.get(c, 1.0) for c in CLASSES]) for one in (extras.rho, extras.alpha))
-    talk = extras.b_psychotherapy * by_class[~DRUGS].sum(axis=0)
+    talk = extras.b_psychotherapy * by_class[~IS_DRUG].sum(axis=0)
     lost = np.maximum(-np.diff(drugs, axis=1, prepend=drugs[:, :1]), 0.0).sum(axis=0)
     return Acting(drugs.sum(axis=0), rho @ drugs, alpha @ drugs, lost, talk)
 

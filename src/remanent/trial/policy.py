@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from remanent.plan.simulate import DAYS_PER_MONTH
 from remanent.trial.trajectory import Push, advance
 from remanent.trial.world import STEP_DAYS, World, score
 
-DAYS_PER_MONTH = 365.25 / 12
 INNER_FUTURES = 16
 
 Lane = Float[np.ndarray, " lane"]

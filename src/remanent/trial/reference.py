@@ -12,7 +12,6 @@ import yaml
 from remanent._errors import InputError
 from remanent.dynamics.model import Params
 
-MECHANISMS = ("natural", "passive", "active", "dual")
 PER_INDICATOR = ("mu", "sd_mu", "l_f", "l_s", "l_e", "l_w", "sigma")
 PER_STRESSOR = ("b",)
 STRESSORS = ("crp", "sleep")

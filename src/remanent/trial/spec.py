@@ -10,10 +10,11 @@ import numpy as np
 import yaml
 
 from remanent._errors import InputError
+from remanent.dynamics.priors import MECHANISMS
 from remanent.study.schema import DIAGNOSES
 from remanent.treatment.drugs import known
 from remanent.trial.extras import Extras, read_extras
-from remanent.trial.reference import MECHANISMS, reference, reference_params
+from remanent.trial.reference import reference, reference_params
 
 PLANS = ("continue", "taper", "stop", "none")
 

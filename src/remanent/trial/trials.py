@@ -12,11 +12,8 @@ from scipy.stats import norm
 
 from remanent.relapse.definition import Rule, rule
 from remanent.study.crosswalks import convertible, read_as
-from remanent.treatment.drugs import CLASSES, NOT_DRUGS
-from remanent.treatment.exposure import DoseHistory, exposure
+from remanent.treatment.exposure import IS_DRUG, DoseHistory, exposure
 from remanent.trial.world import SCALE
-
-DRUGS = np.array([c not in NOT_DRUGS for c in CLASSES])
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def arm_exposure(mix: Mapping[str, float], start_day: float, days: np.ndarray) -
     history = DoseHistory(
         tuple(mix), np.array([float(v) for v in mix.values()]), np.full(n, start_day), np.full(n, np.inf)
     )
-    return exposure(history, days)[DRUGS].sum(axis=0)
+    return exposure(history, days)[IS_DRUG].sum(axis=0)
 
 
 def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from remanent.dynamics.model import Params
+from remanent.relapse.definition import HORIZONS_DAYS
 from remanent.treatment.exposure import DoseHistory
 from remanent.treatment.taper import stop, taper
 from remanent.trial.cohort import Cohort, held_exposure
@@ -33,7 +34,7 @@ from remanent.trial.reference import PER_INDICATOR, STRESSORS, indicators
 from remanent.trial.trajectory import Forcing, State, integrate
 from remanent.trial.tsv import NA, read_tsv
 
-HORIZONS = (28, 91, 182, 364)
+HORIZONS = tuple(map(int, HORIZONS_DAYS))
 PLANS = ("continue", "taper", "stop")
 COLUMNS = ("participant_id", "quantity", "day", "horizon_days", "plan", "value")
 LANES_AT_ONCE = 4000
