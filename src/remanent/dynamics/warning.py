@@ -23,7 +23,6 @@ import numpy as np
 import yaml
 from jaxtyping import Bool, Float
 
-STATISTICS = ("variance", "autocorrelation")
 LEAST_BLOCK_DAYS = 1 / 288  # ratings within five minutes are one occasion
 NEIGHBOUR_GAPS = 1.5
 PHI = np.concatenate([[0.0], np.linspace(0.02, 0.98, 49)])

@@ -10,7 +10,6 @@ r"""Do forecasts of relapse mean what they say, and would acting on them help? U
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from remanent.relapse.score import (
     Draws,
@@ -132,8 +131,3 @@ def net_benefit(known: Outcome, flagged: np.ndarray, day: float, threshold: floa
             relapse = 1 - kaplan_meier(known.time_days[rows], known.event[rows], w).at(np.full(1, day))[:, 0]
             found += w.sum(1) * (relapse - (1 - relapse) * threshold / (1 - threshold))
     return found / weight.sum(1)
-
-
-def observed_risk(known: Outcome, day: float, weight: Weights) -> Float[np.ndarray, " draw"]:
-    """Kaplan-Meier risk by `day`, averaged over strata by their size, [draw]."""
-    return net_benefit(known, np.ones(len(known), bool), day, 0.0, weight)

@@ -12,7 +12,7 @@ from remanent.report.sheet import INCH, Panel, Sheet
 from remanent.report.words import NB, clean, count, minus, number, percent, span_label, unit_label
 
 MOST_SITES = 12
-_SITE_IN, _GAP_IN, _TOP_IN, _BOTTOM_IN, _BETWEEN_IN = 0.22, 0.78, 0.45, 0.5, 0.35
+_SITE_IN, _TOP_IN, _BOTTOM_IN, _BETWEEN_IN = 0.22, 0.45, 0.5, 0.35
 
 
 def plot_calibration(found: Calibration) -> Sheet:

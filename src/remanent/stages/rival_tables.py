@@ -9,7 +9,7 @@ import numpy as np
 from remanent.relapse.calibration import calibration, decision_curve
 from remanent.relapse.reasons import reasons, strongest
 from remanent.relapse.rivals import DAYS
-from remanent.relapse.score import METRICS, Score, as_score, brier, gap, scores
+from remanent.relapse.score import Score, as_score, brier, gap, scores
 from remanent.stages.rivals import Competitor, Rivalry, Scored
 from remanent.study.schema import OUTPUT
 
@@ -17,7 +17,6 @@ Columns = dict[str, list[Any]]
 NAMES = ("scores", "calibration", "decision_curve", "rivals", "reasons", "subtypes")
 EXPLAINED = ("cox", "boosted")
 MOST_REASONS = 5
-_EVERY_METRIC = (*METRICS, "brier_gain", "calibration_in_the_large", "calibration_slope")
 
 
 def rival_tables(found: Rivalry) -> dict[str, Columns]:

@@ -40,9 +40,3 @@ def placements() -> Mapping[str, Placement]:
         }
         table[entry["name"]] = Placement(entry["name"], entry["long_name"], **numbers)
     return table
-
-
-def find_placement(name: str) -> Placement | None:
-    """The placement of this code or name, whatever the case; None where there is none."""
-    key = " ".join(name.casefold().replace("-", " ").split())
-    return next((p for p in placements().values() if key in (p.name.casefold(), p.long_name)), None)
