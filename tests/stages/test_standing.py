@@ -56,6 +56,11 @@ def test_a_lost_row_voids_its_participant_however_it_is_broken(small: Path, line
     assert "lines 3 of phenotype/medication.tsv" in void["sub-02"][0]
 
 
+def test_a_dose_that_cannot_be_is_a_lost_row(small: Path) -> None:
+    add(small, "medication.tsv", "sub-02\tmirtazapine\t3000\t1\tn/a", "sub-03\tsertraline\t300\t1\tn/a")
+    assert list(void_of(small)) == ["sub-02"]
+
+
 def test_windows_files_keep_their_line_numbers(small: Path) -> None:
     path = small / "phenotype" / "medication.tsv"
     add(small, "medication.tsv", "sub-01\tlithium\t300\t500\tn/a", "", "sub-03\tnothing\t1\t1\tn/a")

@@ -278,6 +278,24 @@ def test_overlapping_doses_that_differ(make_study):
     assert tables["medication"].row.tolist() == [4, 5, 6, 7, 8]
 
 
+def test_a_dose_is_doubted_in_the_light_of_the_one_before_and_a_lost_row_is_no_clash(make_study):
+    text = (
+        "participant_id drug dose_mg_day start_day stop_day\n"
+        "sub-01 sertraline 5 90 120\nsub-01 sertraline 100 n/a 90\nsub-02 sertraline 5 0 n/a\nsub-02 lithium 9000 0 n/a\nsub-02 lithium 900 0 n/a\n"
+    )
+
+    def doubt(_drug, dose, before):
+        return ("set_aside", "too much") if dose > 1000 else ("used", f"after {before:g}") if dose < 10 else None
+
+    tables, problems = read(make_study({"phenotype/medication.tsv": text}), doubt_dose=doubt)
+    assert [(p.row, p.problem, p.action) for p in problems] == [
+        (5, "too much", "set_aside"),
+        (2, "after 100", "used"),
+        (4, "after 0", "used"),
+    ]
+    assert tables["medication"].row.tolist() == [2, 3, 4, 6]
+
+
 def test_the_nearest_drug_is_suggested(make_study):
     root = make_study({"phenotype/medication.tsv": "participant_id drug dose_mg_day\nsub-01 setralin 50\n"})
     _, problems = read(root, suggest_drug=lambda name: "sertraline" if name == "setralin" else None)

@@ -17,6 +17,7 @@ from remanent.study.entered import Checked, check_row, columns_to_type
 from remanent.study.record.entry import ENTERABLE, ConflictError, Entry, Held, version
 from remanent.study.schema import Column
 from remanent.study.store import Record
+from remanent.treatment.doses import doubt_dose
 from remanent.treatment.drugs import known, suggest
 
 router = APIRouter(default_response_class=HTMLResponse)
@@ -91,7 +92,7 @@ def _store(request: Request, participant_id: str, fields: Mapping[str, str]) -> 
     rows = desk.record.held(participant_id)
     chosen = _row(rows, table, _whole(fields.get("row", "")))
     cells = {column.name: fields.get(f"cell_{column.name}", "") for column in columns_to_type(_known(table))}
-    checked = check_row(table, cells, participant_id, rows, (known, suggest), chosen)
+    checked = check_row(table, cells, participant_id, rows, (known, suggest, doubt_dose), chosen)
     said = [_say(problem.column, problem.problem) for problem in checked.problems if problem.action != "used"]
     far = "" if said else _far(cells, [row for row in rows if row is not chosen])
     said += [(_day_column(table), far)] if far and fields.get("far") != "yes" else []

@@ -25,6 +25,7 @@ from remanent.study.index import index_study
 from remanent.study.outputs import claim
 from remanent.study.store import IngestSummary, Record, session_key
 from remanent.study.table import Study
+from remanent.treatment.doses import doubt_dose
 from remanent.treatment.drugs import known, suggest
 
 Log = Callable[..., None]
@@ -57,9 +58,9 @@ def read(study_root: Path, participants: Sequence[str] = ()) -> Study:
     return read_study(study_root, participants, **usable_drugs())
 
 
-def usable_drugs() -> Mapping[str, Callable[[str], Any]]:
-    """How the readers tell whether a drug can be turned into exposure, and the nearest one that can."""
-    return {"known_drugs": known, "suggest_drug": suggest}
+def usable_drugs() -> Mapping[str, Callable[..., Any]]:
+    """How the readers tell whether a drug can be turned into exposure, the nearest one that can, and what speaks against a dose."""
+    return {"known_drugs": known, "suggest_drug": suggest, "doubt_dose": doubt_dose}
 
 
 def measure_study(

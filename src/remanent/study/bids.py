@@ -12,6 +12,7 @@ from remanent.study.derivatives.qsirecon import read_qsirecon
 from remanent.study.derivatives.tracts import read_tracts
 from remanent.study.derivatives.xcpd import read_xcpd
 from remanent.study.index import DerivativeFile, SessionFiles, index_study
+from remanent.study.rules import DoubtDose
 from remanent.study.session import SessionData
 from remanent.study.table import Study, Table
 from remanent.study.tables import read_tables
@@ -24,6 +25,7 @@ def read_study(
     participants: Sequence[str] = (),
     known_drugs: Callable[[str], bool] | None = None,
     suggest_drug: Callable[[str], str | None] | None = None,
+    doubt_dose: DoubtDose | None = None,
 ) -> Study:
     """Read a study's tables, index its derivatives, and join the two by participant and session.
 
@@ -35,6 +37,8 @@ def read_study(
         Only these, with or without ``sub-``; all if empty.
     known_drugs, suggest_drug
         Whether a drug can be turned into exposure, and the nearest known name; None: every drug is accepted.
+    doubt_dose
+        What speaks against a dose, as `rules.Context` says; None: every dose is accepted.
 
     Raises
     ------
@@ -43,7 +47,7 @@ def read_study(
     UsageError
         A participant was asked for who is not in the study.
     """
-    tables, problems = read_tables(root, participants, known_drugs, suggest_drug)
+    tables, problems = read_tables(root, participants, known_drugs, suggest_drug, doubt_dose)
     index = index_study(root, participants)
     description, said = _description(root)
     sessions, lost = _joined(index.sessions, tables["participants"], tables["sessions"])

@@ -11,7 +11,7 @@ from remanent.study import schema
 from remanent.study.columns import Rows, read_column
 from remanent.study.examine import examine, spelled
 from remanent.study.record.entry import ENTERABLE, Held
-from remanent.study.rules import Context
+from remanent.study.rules import Context, DoubtDose
 from remanent.study.schema import INPUT, Column, Instrument, TableSpec
 from remanent.study.sidecars import Described
 from remanent.study.table import Table, merged
@@ -53,7 +53,7 @@ def check_row(
     cells: Mapping[str, str],
     participant_id: str,
     rows: Sequence[Held],
-    drugs: tuple[Callable[[str], bool], Callable[[str], str | None]],
+    drugs: tuple[Callable[[str], bool], Callable[[str], str | None], DoubtDose],
     correcting: Held | None = None,
 ) -> Checked:
     """Check one typed row.
@@ -65,7 +65,7 @@ def check_row(
     rows
         The participant's current rows.
     drugs
-        Whether a drug is known, and the nearest known name.
+        Whether a drug is known, the nearest known name, and what speaks against a dose.
     correcting
         The row it takes the place of.
     """
@@ -86,6 +86,7 @@ def check_row(
         had_ect=frozenset({participant_id} if any(row.table == "ect" for row in rows) else ()),
         known_drug=drugs[0],
         suggest_drug=drugs[1],
+        doubt_dose=drugs[2],
     )
     start = typed.get("start_day", "")
     beside = [row for row in others if row.table == table and table in _JUDGED_TOGETHER]

@@ -31,7 +31,7 @@ from typing import Any
 from remanent._errors import InputError, Problem
 from remanent.study import schema
 from remanent.study.examine import examine
-from remanent.study.rules import Context, as_participant
+from remanent.study.rules import Context, DoubtDose, as_participant
 from remanent.study.schema import INPUT, INSTRUMENTS, TableSpec
 from remanent.study.sidecars import Described
 from remanent.study.table import Table, merged, without_duplicates
@@ -94,6 +94,7 @@ def read_redcap(
     mapping: Path,
     known_drugs: Callable[[str], bool] | None = None,
     suggest_drug: Callable[[str], str | None] | None = None,
+    doubt_dose: DoubtDose | None = None,
 ) -> tuple[dict[str, Table], tuple[Problem, ...], Lost]:
     """Read and check a REDCap export, as `remanent.study.tables.read_tables` does a study.
 
@@ -113,7 +114,7 @@ def read_redcap(
     ids = frozenset(people["participant_id"].tolist())
     blocks = mapped.tables.get("ect", ())
     treated = frozenset(_participant(mapped, record) for block in blocks for record in _of(block, records))
-    context = Context(ids, None, {}, treated, known_drugs, suggest_drug)
+    context = Context(ids, None, {}, treated, known_drugs, suggest_drug, doubt_dose)
     tables = {"participants": people}
     problems = [*ragged, *_not_named(mapped, records, file), *said]
     parts: dict[str, list[Table]] = {name: [] for name in INPUT}

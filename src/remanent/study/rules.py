@@ -12,10 +12,12 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
+from remanent._errors import Action
 from remanent.study import schema
 from remanent.study.columns import DAY_FROM_DATE, Rows, absent, flagged, is_missing, mapped
 
 Columns = dict[str, np.ndarray]
+DoubtDose = Callable[[str, float, float], tuple[Action, str] | None]
 
 _ID = re.compile(r"sub-[0-9A-Za-z+]+")
 
@@ -36,6 +38,8 @@ class Context:
         Participants with ECT sessions.
     known_drug, suggest_drug
         Whether a drug can be turned into exposure, and the known name nearest to another.
+    doubt_dose
+        What speaks against a dose of a drug, given the dose before it (0: none), and what to do with its row; None: nothing.
     """
 
     participants: frozenset[str] | None = None
@@ -44,6 +48,7 @@ class Context:
     had_ect: frozenset[str] = frozenset()
     known_drug: Callable[[str], bool] | None = None
     suggest_drug: Callable[[str], str | None] | None = None
+    doubt_dose: DoubtDose | None = None
 
 
 def participant_ids(cells: pa.StringArray, rows: Rows, context: Context) -> np.ndarray:
@@ -114,7 +119,7 @@ def participants(columns: Columns, _rows: Rows, _context: Context) -> Columns:
 
 
 def medication(columns: Columns, rows: Rows, context: Context) -> Columns:
-    """Known drugs; a stop after its start; no two doses of one drug at a time. Open ends become infinite."""
+    """Known drugs; a stop after its start; doses that are given; no two of one drug at a time. Open ends become infinite."""
     drug = np.array([text and text.casefold() for text in columns["drug"]], dtype=object)
     if context.known_drug is not None:
         known = {name: context.known_drug(name) for name in set(drug[rows.kept].tolist()) if name}
@@ -127,6 +132,8 @@ def medication(columns: Columns, rows: Rows, context: Context) -> Columns:
         stop <= start, "stop_day", lambda row: f'"{stop[row]:g}" does not come after "{start[row]:g}": {reason}'
     )
     columns = columns | {"drug": drug, "start_day": start, "stop_day": stop}
+    if context.doubt_dose is not None:
+        _credible_doses(columns, rows, context.doubt_dose)
     _no_two_doses(columns, rows)
     return columns
 
@@ -135,6 +142,29 @@ def _unknown_drug(name: str, context: Context) -> str:
     near = context.suggest_drug(name) if context.suggest_drug else None
     hint = f'Is "{near}" meant?' if near else "Write the international non-proprietary name."
     return f'"{_printable(name)}" is not in the drug table, so its dose cannot be turned into exposure. {hint}'
+
+
+def _credible_doses(columns: Columns, rows: Rows, doubt: DoubtDose) -> None:
+    """Set aside doses that cannot have been taken, say it of those that are unlikely."""
+    before = _doses_before(columns, rows.kept)
+    asked = list(zip(columns["drug"].tolist(), columns["dose_mg_day"].tolist(), before.tolist(), strict=True))
+    known = {one: doubt(*one) for one, kept in set(zip(asked, rows.kept.tolist(), strict=True)) if kept}
+    found = {row: said for row, one in enumerate(asked) if (said := known.get(one)) is not None}
+    for action, say in (("set_aside", rows.set_aside), ("used", rows.note)):
+        meant = [row for row, (what, _) in found.items() if what == action]
+        say(np.isin(np.arange(len(asked)), meant), "dose_mg_day", lambda row: found[row][1])
+
+
+def _doses_before(columns: Columns, kept: np.ndarray) -> np.ndarray:
+    """The dose of the same drug that each row's person had before, 0 for none, [row]."""
+    before = np.zeros(len(kept))
+    last: dict[tuple[str, str], float] = {}
+    for row in np.argsort(columns["start_day"], kind="stable").tolist():
+        if kept[row]:
+            who = (columns["participant_id"][row], columns["drug"][row])
+            before[row] = last.get(who, 0.0)
+            last[who] = float(columns["dose_mg_day"][row])
+    return before
 
 
 def _no_two_doses(columns: Columns, rows: Rows) -> None:

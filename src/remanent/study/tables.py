@@ -11,7 +11,7 @@ from remanent._errors import InputError, Problem, UsageError
 from remanent.study import schema
 from remanent.study.columns import mapped
 from remanent.study.examine import examine, read_table
-from remanent.study.rules import Context, as_participant
+from remanent.study.rules import Context, DoubtDose, as_participant
 from remanent.study.schema import INPUT, Column, Instrument
 from remanent.study.sidecars import Described, instrument_of, read_sidecar
 from remanent.study.table import Study, Table, merged, missing, without_duplicates
@@ -28,6 +28,7 @@ def read_tables(
     participants: Sequence[str] = (),
     known_drugs: Callable[[str], bool] | None = None,
     suggest_drug: Callable[[str], str | None] | None = None,
+    doubt_dose: DoubtDose | None = None,
 ) -> tuple[dict[str, Table], tuple[Problem, ...]]:
     """Read and check every table of a study.
 
@@ -39,6 +40,8 @@ def read_tables(
         Read only these, with or without ``sub-``; empty: all.
     known_drugs, suggest_drug
         Whether a drug can be turned into exposure, and the nearest known name; None: every drug is accepted.
+    doubt_dose
+        What speaks against a dose, as `rules.Context` says; None: every dose is accepted.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def read_tables(
     known = frozenset(people["participant_id"].tolist())
     wanted = _wanted(participants, known)
     files = _phenotype_files(root)
-    context = Context(known, wanted, {}, _had_ect(files), known_drugs, suggest_drug)
+    context = Context(known, wanted, {}, _had_ect(files), known_drugs, suggest_drug, doubt_dose)
     visits, more = _visits(root, [folder for folder in folders if folder in (wanted or known)], context)
     days = zip(visits["participant_id"], visits["session_id"], visits["day"], strict=True)
     context = replace(context, session_day={(person, session): day for person, session, day in days})

@@ -41,7 +41,7 @@ def read_data(name: str) -> Mapping[str, Any]:
 
 @cache
 def taken() -> Mapping[str, Mapping[str, Any]]:
-    """taken.yaml: from when on somebody counts as on a drug."""
+    """taken.yaml: from when on somebody counts as on a drug, and which doses can have been taken."""
     return read_data("taken.yaml")
 
 

@@ -15,6 +15,7 @@ from remanent.stages.measure import read
 from remanent.study.entered import Checked, check_row
 from remanent.study.record.entry import ConflictError, Entry, Held, version
 from remanent.study.store import Record
+from remanent.treatment.doses import doubt_dose
 from remanent.treatment.drugs import known, suggest
 
 WHO, OTHER = "sub-01", "sub-02"
@@ -34,7 +35,7 @@ def record(study: Path, tmp_path: Path) -> Iterator[Record]:
 
 
 def check(record: Record, table: str, correcting: Held | None = None, who: str = WHO, **cells: str) -> Checked:
-    return check_row(table, cells, who, record.held(who), (known, suggest), correcting)
+    return check_row(table, cells, who, record.held(who), (known, suggest, doubt_dose), correcting)
 
 
 def store(record: Record, checked: Checked, correcting: Held | None = None, who: str = WHO, seen: str = "") -> int:
@@ -161,6 +162,17 @@ def test_what_a_study_file_may_not_hold_a_person_may_not_enter(record, table, ce
     assert checked.table is None
     assert said in " ".join(p.problem for p in checked.problems)
     assert record.head == before
+
+
+def test_a_dose_that_nobody_takes_is_not_stored_and_an_unlikely_one_is_pointed_out(record):
+    refused = check(record, "medication", drug="mirtazapine", dose_mg_day="3000", start_day="60")
+    assert refused.table is None
+    assert refused.problems[0].column == "dose_mg_day"
+    assert "labelled maximum" in refused.problems[0].problem
+    unlikely = check(record, "medication", drug="lithium", dose_mg_day="0.8", start_day="60")
+    assert unlikely.table is not None
+    assert [problem.action for problem in unlikely.problems] == ["used"]
+    assert "serum level" in unlikely.problems[0].problem
 
 
 def test_known_names_and_units_are_written_our_way(record):
