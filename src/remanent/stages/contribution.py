@@ -7,9 +7,8 @@ from jaxtyping import Float
 from scipy.special import expit, logit
 
 from remanent.dynamics.grid import TimeLine, look_ahead
-from remanent.dynamics.infer import Posterior, on_data
 from remanent.dynamics.model import SENSITIVE, STRESSORS
-from remanent.dynamics.steps import Grid, without_events
+from remanent.dynamics.steps import Grid
 from remanent.relapse.predict import EDGES_DAYS, Ensemble, kept, mean_at, posterior_ensemble
 
 HORIZON_DAYS = 182.0
@@ -27,16 +26,12 @@ class Contribution:
         unchanged doses); NaN where the patient has none of it.
     with_all, without
         Those two probabilities, [lane].
-    log_score_bits
-        Bits per patient by which the modality improves the log score of the relapses and relapse-free times on record, given everything
-        else; in sample, because the population was fitted to the same data.
     """
 
     modality: str
     shift_bits: np.ndarray
     with_all: np.ndarray
     without: np.ndarray
-    log_score_bits: float
 
 
 def contributions(
@@ -59,13 +54,12 @@ def contributions(
     if not present:
         return ()
     with_all = _at_horizon(after, timeline, given, timeline.stress_today)
-    same, score_all = forecast(timeline.grid, timeline.stress_today), _event_score(posterior, timeline.grid, every)
+    same = forecast(timeline.grid, timeline.stress_today)
     out = []
     for name, grid, stress, has in present:
         without = expit(_logit(with_all) + _logit(forecast(grid, stress)) - _logit(same))
         shift = np.where(has, _bernoulli_bits(with_all, without), np.nan)
-        gained = (score_all - _event_score(posterior, grid, every))[: has.size].sum() / has.sum() / np.log(2)
-        out.append(Contribution(name, shift, with_all, without, float(gained)))
+        out.append(Contribution(name, shift, with_all, without))
     return tuple(out)
 
 
@@ -94,15 +88,6 @@ def _without_each(timeline: TimeLine) -> list[tuple[str, Grid, np.ndarray, np.nd
         without = grid._replace(stress=grid.stress * kept[..., None])
         out.append((name, without, timeline.stress_today * kept[:SENSITIVE], has))
     return out
-
-
-def _event_score(posterior: Posterior, grid: Grid, weight: np.ndarray) -> np.ndarray:
-    """Log p(relapse or no relapse | everything measured) per lane of the grid, averaged over mechanisms (nats)."""
-    kept = np.flatnonzero(weight)
-    which = Posterior(posterior.layout, tuple(posterior.fits[m] for m in kept))
-    both, measured = (on_data(which, g) for g in (grid, without_events(grid)))
-    scores = [b.patient_log_lik - m.patient_log_lik for b, m in zip(both.fits, measured.fits, strict=True)]
-    return np.tensordot(weight[kept], np.stack(scores), 1)
 
 
 def _bernoulli_bits(p: np.ndarray, q: np.ndarray) -> np.ndarray:
