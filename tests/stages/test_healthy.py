@@ -16,9 +16,10 @@ from remanent.dynamics.grid import build_timeline
 from remanent.stages.cohort import cohort_of
 from remanent.stages.live import load_base, one_patient
 from remanent.stages.measure import read
+from remanent.stages.scans import as_scans
 from remanent.study.schema import OUTPUT
 from remanent.study.store import Record
-from remanent.study.table import merged
+from remanent.study.table import Table, merged, missing
 from small import records, write_small
 
 ONE = {
@@ -139,3 +140,15 @@ def test_check_says_who_is_healthy_and_does_not_ask_them_for_relapses(
     text = capsys.readouterr().out
     assert "2 of them healthy" in text
     assert "1 of 1 have ECT sessions" in text
+
+
+def test_nobody_is_healthy_for_want_of_a_diagnosis(alone: Path, tmp_path: Path) -> None:
+    study = with_controls(alone, tmp_path / "study")
+    add(study / "participants.tsv", [{"participant_id": "sub-x"}, {"participant_id": "sub-y", "diagnosis": "None"}])
+    tables = read(study).tables
+    assert cohort_of(tables, merged(OUTPUT["features"], [])).panel.patients == ("sub-001", "sub-x")
+    who, columns = ["sub-c1", "sub-x"], {c.name: missing(c, 2) for c in OUTPUT["features"].columns}
+    columns |= {"participant_id": np.array(who, object), "feature": np.array(["fc_a_b"] * 2, object)}
+    columns |= {"value": np.ones(2), "usable": np.array(["true"] * 2, object)}
+    scans = as_scans(Table(OUTPUT["features"], columns, np.full(2, "", object), np.arange(2)), tables["participants"])
+    assert dict(zip(scans.who.tolist(), scans.control.tolist(), strict=True)) == {"sub-c1": True, "sub-x": False}

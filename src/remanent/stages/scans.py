@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from remanent.study.people import HEALTHY
+from remanent.study.people import says_healthy
 from remanent.study.table import Table
 
 DAYS_A_YEAR = 365.25
@@ -23,7 +23,7 @@ class Scans:
     who, session, day
         `day` is NaN where unknown.
     age, sex, site, control
-        Age at the scan (years), 0 male to 1 female, both NaN where unknown; site, empty where unknown; whether healthy.
+        Age at the scan (years), 0 male to 1 female, both NaN where unknown; site, empty where unknown; whether healthy (not where the diagnosis is unknown).
     names
         Features, sorted.
     value, se
@@ -96,7 +96,7 @@ def as_scans(features: Table, participants: Table) -> Scans:
         age=np.array([one.get("age", np.nan) for one in known]) + np.nan_to_num(days) / DAYS_A_YEAR,
         sex=np.array([SEX_CODE.get(one.get("sex", ""), np.nan) for one in known]),
         site=np.array([one.get("site") or "" for one in known], dtype=object),
-        control=np.array([str(one.get("diagnosis")).lower() in HEALTHY for one in known], dtype=bool),
+        control=np.array([says_healthy(one.get("diagnosis")) for one in known], dtype=bool),
         names=tuple(map(str, names)),
         value=value,
         se=se,

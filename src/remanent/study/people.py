@@ -12,8 +12,13 @@ _OF_PATIENTS = ("ECT sessions", "a relapse")
 
 
 def is_healthy(participants: Table) -> np.ndarray:
-    """Whether each diagnosis says so, [row]."""
-    return np.array([str(name).lower() in HEALTHY for name in participants["diagnosis"]], bool)
+    """Whether each diagnosis says so, [row]; nobody is healthy for want of one."""
+    return np.array([says_healthy(name) for name in participants["diagnosis"]], bool)
+
+
+def says_healthy(diagnosis: str | None) -> bool:
+    """Whether a diagnosis says that there is no illness; None: not on record."""
+    return diagnosis is not None and diagnosis.lower() in HEALTHY
 
 
 def of_people(tables: Mapping[str, Table], people: Collection[str]) -> dict[str, Table]:
