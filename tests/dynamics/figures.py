@@ -26,7 +26,7 @@ from remanent.dynamics.leave_out import LeftOut, leave_out
 from remanent.dynamics.model import Params
 from remanent.dynamics.pointwise import log_joint
 from remanent.dynamics.priors import layout
-from remanent.dynamics.steps import Grid
+from remanent.dynamics.steps import Grid, without_patients
 
 Figures = dict[str, float]
 # h0 (1/day) and eta_f: mild, the simulator's own, mostly censored, and the steepest the priors make likely.
@@ -142,10 +142,9 @@ def laplace_against_sampling(patients: int, plan: sample.Plan) -> Figures:
 
 def refit_score(posterior: Posterior, grid: Grid, mechanism: int, lane: int) -> float:
     """Log evidence of all patients less that of all but one, by fitting again without that one (nats)."""
-    others = np.arange(grid.dt.shape[1]) != lane
-    seen = {k: getattr(grid, k) * others for k in ("observed", "at_risk", "relapse", "dropout")}
+    others = without_patients(grid, (np.arange(grid.dt.shape[1]) != lane) * 1.0)
     mine = posterior.fits[mechanism]
-    again = fit_one(posterior.layout, Grid(*map(jnp.asarray, grid._replace(**seen))), mechanism, mine.mode)
+    again = fit_one(posterior.layout, Grid(*map(jnp.asarray, others)), mechanism, mine.mode)
     assert again.converged
     return mine.log_evidence - again.log_evidence
 

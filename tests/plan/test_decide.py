@@ -113,7 +113,7 @@ def test_holding_is_no_promise() -> None:
     calm = decide(replace(FINE, hold=LOW))
     assert calm.reasons[-1] == "on unchanged doses, relapse within 182 days: 15 % (90 % interval 8 to 25 %)"
     not_safe = decide(replace(FINE, hold=LOW, on_plan=Interval(0.6, 0.4, 0.8)))
-    assert "staying is not safe either" in not_safe.reasons[-1]
+    assert "staying is not safe either" in not_safe.reasons[0], "the index shows the first reason"
     assert len(decide(replace(FINE, hold=LOW, on_plan=None)).reasons) == 1
 
 

@@ -8,6 +8,7 @@ import pytest
 from remanent.dynamics.priors import table as prior_table
 from remanent.plan.decide import shipped_thresholds
 from remanent.stages.analyse import Results
+from remanent.stages.methods import equations
 from small import PEOPLE, Ran
 
 
@@ -38,6 +39,17 @@ def test_every_prior_and_threshold_stands_there_with_its_status_and_source(words
     for entry in entries:
         assert " ".join(entry["source"].split()) in words
         assert entry["status"] in {"published", "derived", "assumed"}
+
+
+def test_the_form_with_two_basins_has_its_own_equations() -> None:
+    linear, bent = equations("linear"), equations("two-basin")
+    assert "- r (s - beta·x_i)] dt" in linear
+    assert "- r (s - beta·x_i)] dt" not in bent
+    assert "g(s, theta) = s (s - theta)(s - 1)" in bent
+    assert "theta_i ~ N(theta - beta·x_i, sd_theta²)" in bent
+    assert [line for line in linear.splitlines() if line.startswith("df")] == [
+        line for line in bent.splitlines() if line.startswith("df")
+    ]
 
 
 def test_it_states_the_equations_the_model_computes(words: str) -> None:

@@ -121,7 +121,7 @@ def two_basins(results: Results, s: float, draws: int = 40) -> Ensemble:
 def test_distance_to_the_tipping_point_is_told_only_where_the_data_narrow_it(results: Results) -> None:
     wide = two_basins(results, 0.5)
     wide.today[0].s[:] += np.random.default_rng(1).standard_normal(wide.today[0].s.shape)
-    near = replace(results, after=two_basins(results, 0.8), before=wide)
+    near = with_tipping_point_known_to(0.5, replace(results, after=two_basins(results, 0.8), before=wide))
     lane = int(np.flatnonzero(near.outcome.informed["stop"] & ~near.gone)[0])
     found = stability(near)
     assert found.beyond_informed.all()
@@ -135,8 +135,17 @@ def test_distance_to_the_tipping_point_is_told_only_where_the_data_narrow_it(res
     unmoved = stability(replace(near, before=near.after))
     assert not unmoved.beyond_informed.any()
     assert np.isnan(stability_table(near, unmoved)["beyond_tipping_mean"]).all()
-    assert "tipping" not in " ".join(stability_words(near, unmoved, lane, 28.0))
+    assert "where that point lies is the prior's" in stability_words(near, unmoved, lane, 28.0)[-1]
+    anywhere = stability(with_tipping_point_known_to(1.0, near))
+    assert not anywhere.beyond_informed.any(), "a distance to a point that only the prior places is no finding"
     assert np.isnan(stability_table(results, stability(results))["beyond_tipping_mean"]).all()
+
+
+def with_tipping_point_known_to(sd_ratio: float, results: Results) -> Results:
+    """The same, the posterior's spread of every parameter being that share of the prior's."""
+    form = two_basins(results, 0.5).posterior.layout
+    fits = tuple(replace(f, cov=sd_ratio**2 * np.eye(form.size)) for f in results.posterior.fits)
+    return replace(results, posterior=Posterior(form, fits))
 
 
 def name(results: Results, lane: int) -> str:

@@ -11,8 +11,9 @@ from remanent.dynamics.infer import FARTHEST_SD, without_runaways
 from remanent.stages.analyse import Results, analyse
 from remanent.stages.demo import against_truth
 from remanent.stages.measure import measure_study, read
-from remanent.stages.standing import incomplete_doses, standing
+from remanent.stages.standing import Standing, incomplete_doses, standing
 from remanent.stages.tables import tables
+from remanent.stages.views import fit_status
 from remanent.study.store import Record
 from small import Ran, quiet, records
 
@@ -126,6 +127,22 @@ def test_relapse_and_death_are_those_on_record(small: Path) -> None:
     assert found.dead == {"sub-02"}
     assert [found.gone(f"sub-0{n}") for n in (1, 2, 3)] == [True, True, False]
     assert found.void == {"sub-02": ("a death is on record",)}
+
+
+def test_who_has_unknown_doses_says_nothing_of_what_a_drug_does(results: Results) -> None:
+    """Their records take no part in the fit and the comparison; nothing is forecast of them, and the page says how many they are."""
+    who = results.panel.patients[int(results.timeline.lanes[3])]
+    unknown = Standing({who: ("doses are not known",)}, unknown_doses=frozenset({who}))
+    found = analyse(results.panel, seed=0, thresholds=None, log=quiet, standing=unknown)
+    assert found is not None
+    assert found.fitted.tolist() == [k != 3 for k in range(len(found.fitted))]
+    assert all(f.patient_log_lik[3] == 0.0 for f in found.posterior.fits)
+    assert all(f.patient_log_lik[2] != 0.0 for f in found.posterior.fits)
+    assert found.left_out[0].elpd[3] == pytest.approx(0.0, abs=1e-9)
+    assert not any(informed[3] for informed in found.outcome.informed.values())
+    assert found.advice[3].code == "not_enough_data"
+    assert found.timeline.grid.observed[..., 3].any(), "what was measured is still shown"
+    assert "1 patients whose doses are not fully known took no part" in fit_status(found).message
 
 
 def test_the_dead_and_the_relapsed_have_no_forecast(results: Results) -> None:

@@ -82,6 +82,11 @@ def without_events(grid: Grid) -> Grid:
     return grid._replace(at_risk=zero, relapse=zero, dropout=zero)
 
 
+def without_patients(grid: Grid, known: Lane) -> Grid:
+    """The same, nothing having been seen of the patients for whom `known` is 0 (1: all as it was)."""
+    return grid._replace(**{k: getattr(grid, k) * known for k in ("observed", "at_risk", "relapse", "dropout")})
+
+
 def in_parts(grid: Grid) -> Grid:
     """The same patients a part at a time, [part, ..., patient]; where they do not divide evenly, the last part is filled up with empty ones.
 

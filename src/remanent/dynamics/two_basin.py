@@ -1,10 +1,11 @@
 """The two-basin form: structure is pulled to 0 below a tipping point theta_i and to 1 above it.
 
     ds = [(c + a sum_k alpha_k D_k)(f - s) - r g(s, theta_i)] dt + sig_s dW_s,   g(s, theta) = s (s - theta)(s - 1)
+    tipping point theta_i ~ N(theta - beta·x_i, sd_theta²)    x_i: tether (polygenic score, diagnosis)
 
-Below theta_i a recovery that is not held up is lost; above it, it sustains itself. theta_i ~ N(theta - beta·x_i, sd_theta²) is one more constant state: what
-ties a patient to the pathological level (tether x) moves the tipping point away. Between two nodes the law of (s, theta) is taken as Gaussian and g is
-linearised statistically (Gaussian closure, continuous-discrete): with s ~ N(m, P), theta ~ N(t, .), C their covariance,
+Below theta_i a recovery that is not held up is lost; above it, it sustains itself. theta_i is one more constant state: what ties a patient to the
+pathological level (tether x) moves the tipping point away. Between two nodes the law of (s, theta) is taken as Gaussian and g is linearised statistically
+(Gaussian closure, continuous-discrete): with s ~ N(m, P), theta ~ N(t, .), C their covariance,
 
     E[g]           = m³ + 3 m P - (1 + t)(m² + P) + t m - 2 m C + C
     E[dg/ds]       = 3 (m² + P) - 2 (1 + t) m - 2 C + t

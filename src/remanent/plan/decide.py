@@ -130,19 +130,17 @@ def decide(situation: Situation, table: Mapping[str, Thresholds | None] | None =
     steps = (_act, _not_enough, _treat_first, _hold, _taper)
     advice = next((a for a in (step(situation, value) for step in steps) if a is not None), None)
     advice = advice or _straddles(situation, value)
-    return replace(advice, reasons=(*advice.reasons, *_staying(situation, value))) if advice.code == "hold" else advice
+    return _with_staying(advice, situation.on_plan, value) if advice.code == "hold" else advice
 
 
-def _staying(s: Situation, value: Mapping[str, float]) -> tuple[str, ...]:
-    """What holding means: it is no promise."""
-    if s.on_plan is None:
-        return ()
-    words = f"on unchanged doses, relapse within {value['horizon_days']:.0f} days: {_percent(s.on_plan)}"
-    return (
-        f"{words}; staying is not safe either: see the patient soon"
-        if s.on_plan.mean >= value["act_relapse"]
-        else words,
-    )
+def _with_staying(advice: Advice, on_plan: Interval | None, value: Mapping[str, float]) -> Advice:
+    """The advice to hold with what holding means: it is no promise, and where it is not safe that is said first."""
+    if on_plan is None:
+        return advice
+    words = f"on unchanged doses, relapse within {value['horizon_days']:.0f} days: {_percent(on_plan)}"
+    if on_plan.mean < value["act_relapse"]:
+        return replace(advice, reasons=(*advice.reasons, words))
+    return replace(advice, reasons=(f"{words}; staying is not safe either: see the patient soon", *advice.reasons))
 
 
 def _act(s: Situation, value: Mapping[str, float]) -> Advice | None:

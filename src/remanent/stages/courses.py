@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from remanent._errors import InputError, Problem
-from remanent.dynamics.compare import settings
+from remanent.dynamics.compare import posterior_sd, settings
 from remanent.dynamics.forecast import Outlook
 from remanent.dynamics.grid import medication_of
 from remanent.dynamics.survive import Kept
@@ -123,7 +123,12 @@ def stability(results: Results) -> Stability:
 
 
 def _distance_informed(results: Results, rolled: Sequence[Kept], outlook: Outlook) -> np.ndarray:
-    """Whether the data narrowed the distance to the tipping point against the prior, [lane]."""
+    """Whether the data narrowed the distance to the tipping point against the prior, [lane]; never where they say nothing of where that point lies."""
+    known_of = posterior_sd(results.posterior, results.comparison.evidence_weight)[
+        results.posterior.layout.index("theta")
+    ]
+    if known_of > settings()["identifiable"]["prior_decides"]["value"]:
+        return np.zeros(len(results.timeline.lanes), bool)
     after, before = results.after, results.before
     known, blind = distances_to_tipping(after, rolled), distances_to_tipping(before, kept(before, outlook))
     moved = narrowing(known, blind, (after.weight, before.weight))
@@ -179,6 +184,10 @@ def stability_words(results: Results, found: Stability, lane: int, horizon_days:
             f"{after}: {numbers[0]:.0f} % without relapse within {horizon_days:.0f} days "
             f"(90 % interval {numbers[1]:.0f} to {numbers[2]:.0f} %){more}"
             f"{_beyond_words(found, stress, k, lane)}"
+        )
+    if found.beyond and not found.beyond_informed.any():
+        said.append(
+            "How far structure then stands from the tipping point cannot be said: where that point lies is the prior's"
         )
     return tuple(said)
 

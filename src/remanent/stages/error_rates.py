@@ -17,7 +17,9 @@ from remanent.plan.errors import AdviceErrors, Chance, Truths, of_patient, of_ru
 from remanent.plan.errors import words as in_words
 from remanent.plan.simulate import STANDARD_PLANS, months_on_drugs
 from remanent.relapse.predict import EDGES_DAYS, Ensemble, contraction, ensemble_at, kept, shared_out, summarise
-from remanent.stages.analyse import Outcome, Results, situation_of
+from remanent.stages.analyse import Results
+from remanent.stages.outcome import Outcome
+from remanent.stages.situation import situation_of
 from remanent.treatment.sourced import least_exposure
 
 VIRTUAL_PATIENTS = 200
@@ -157,7 +159,7 @@ def _relapse(ensemble: Ensemble, line: TimeLine, dose: np.ndarray) -> list[np.nd
 
 
 def _outcome(results: Results, virtual: _Virtual, relapse: dict[str, list[np.ndarray]]) -> Outcome:
-    """Forecasts of a virtual cohort under the standard plans, as `analyse.forecast` makes them."""
+    """Forecasts of a virtual cohort under the standard plans, as `outcome.forecast` makes them."""
     limits = settings()["informed"]
     enough = results.panel.relapsed.sum() >= limits["relapses"]["value"]
     weights = (virtual.today.weight, results.before.weight)

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import dropwhile, takewhile
 from typing import Any
 
 import numpy as np
 
-from remanent.dynamics import model
+from remanent.dynamics import model, two_basin
 from remanent.dynamics.compare import settings
 from remanent.dynamics.indicators import pattern
 from remanent.dynamics.priors import meanings
@@ -43,7 +44,7 @@ def methods_view(
     return MethodsView(
         study=context.study,
         paragraphs=tuple((title, text) for title, text in said if text),
-        equations=equations(),
+        equations=equations("linear" if results is None else results.design.form),
         priors=tuple(prior_rows()),
         thresholds=tuple(threshold_rows({**settings(), **taken(), **(thresholds or shipped_thresholds())})),
         measures=tuple(measure_rows(results)),
@@ -52,10 +53,19 @@ def methods_view(
     )
 
 
-def equations() -> str:
-    """The equations as dynamics/model.py states them."""
-    lines = (model.__doc__ or "").splitlines()
-    return "\n".join(line[4:] for line in lines if line.startswith("    "))
+def equations(form: model.FormName) -> str:
+    """The equations as dynamics/model.py states them, that of structure as two_basin.py does where this is the form."""
+    lines = _indented(model.__doc__)
+    if form == "two-basin":
+        pull = takewhile(bool, dropwhile(lambda line: not line, _indented(two_basin.__doc__)))
+        at = next(k for k, line in enumerate(lines) if line.startswith("ds = "))
+        lines[at : at + 1] = pull
+    return "\n".join(filter(None, lines))
+
+
+def _indented(text: str | None) -> list[str]:
+    """Each line that is set in, without the indent; the others empty."""
+    return [line[4:] if line.startswith("    ") else "" for line in (text or "").splitlines()]
 
 
 def prior_rows() -> Iterator[Sourced]:
@@ -156,13 +166,22 @@ def _treatment(panel: Panel) -> str:
 def _inference(results: Results | None) -> str:
     if results is None:
         return "No model was fitted: no participant has a dated rating or usable scan."
+    if results.reference:
+        return (
+            f"No population was fitted: {int(results.fitted.sum())} patients are fewer than the {settings()['cohort']['patients']['value']} that a fit needs. "
+            f"In its place stands {results.reference}, seen through each patient's own records by a Kalman filter. Random seed {results.seed}."
+        )
     bad = [f.mechanism for f in results.posterior.fits if not f.converged]
     state = f"NOT CONVERGED: {', '.join(bad)}." if bad else "All fits converged."
+    left = int((~results.fitted).sum())
+    apart = f" (not to {left} whose doses are not fully known)" if left else ""
+    form = " with two basins of structure" if results.design.form == "two-basin" else ""
     return (
-        f"One state-space model was fitted to {len(results.timeline.lanes)} patients and {len(results.indicators.names)} measures under each of four "
-        "mechanisms. The patients' latent states and random effects were integrated out by a Kalman filter on each patient's own days; relapse entered by an "
-        f"assumed-density update of the hazard. The {results.posterior.layout.size} population parameters were estimated by the mode of their posterior "
-        f"with a Laplace approximation. {state} {_approximation(results)}Random seed {results.seed}."
+        f"One state-space model{form} was fitted to {int(results.fitted.sum())} patients{apart} and {len(results.indicators.names)} measures under each of "
+        "four mechanisms. The patients' latent states and random effects were integrated out by a Kalman filter on each patient's own days; relapse entered "
+        f"by an assumed-density update of the hazard, scores at the end of their scale as at most or at least that score. The {results.posterior.layout.size} "
+        "population parameters were estimated by the mode of their posterior with a Laplace approximation. "
+        f"{state} {_approximation(results)}Random seed {results.seed}."
     )
 
 
@@ -184,9 +203,14 @@ def _forecasts(results: Results | None) -> str:
     if results is None:
         return ""
     shown = {plan: int(informed.sum()) for plan, informed in results.outcome.informed.items()}
+    counts = (
+        f"all of them rest on {results.reference}, and none counts as informed by this study"
+        if results.reference
+        else f"patients with an informed forecast: {_listed(shown.items())}"
+    )
     return (
         f"Relapse was forecast from each patient's last record with {DRAWS} posterior draws, shared out among mechanisms by evidence; "
         f"the Monte Carlo error of a mean is about {100 / DRAWS**0.5:.0f} % of the spread of the draws. A forecast counts as "
-        f"informed if the data removed enough of the prior variance of its logit; patients with an informed forecast: {_listed(shown.items())}. "
+        f"informed if the data removed enough of the prior variance of its logit; {counts}. "
         "Advice follows a fixed rule with the thresholds below; intervals are 90 %."
     )

@@ -82,6 +82,8 @@ def publish(record: Record, found: Found, options: Options, log: Callable[..., N
     description = _description(study_root)
     parameters = {"Seed": seed, "Snapshot": record.snapshot_id, "AuditHead": record.head}
     parameters |= {PARAMETER: options.relapse_rule} if found.relapse_words else {}
+    parameters |= {"Form": options.form, "Inference": options.inference, "HazardBreaks": list(options.hazard_breaks)}
+    parameters |= {"Plans": [plan.name for plan in options.plans]}
     everything: dict[str, Mapping[str, Any]] = {
         **columns_of,
         "features": {name: features[name] for name in features.columns},

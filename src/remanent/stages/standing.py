@@ -25,11 +25,14 @@ class Standing:
         Day of the first relapse on record, by participant.
     dead
         Participants whose death is on record.
+    unknown_doses
+        Participants of whom it is not fully known what they were given: they say nothing of what a drug does.
     """
 
     void: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     relapse_day: Mapping[str, float] = field(default_factory=dict)
     dead: frozenset[str] = frozenset()
+    unknown_doses: frozenset[str] = frozenset()
 
     def gone(self, participant: str) -> bool:
         """Whether someone is no longer at risk of a first relapse."""
@@ -87,11 +90,12 @@ def standing(
             )
     for problem in filter(_is_incomplete, problems):
         void.setdefault(problem.file, []).append(problem.problem)
+    unknown = frozenset(void)
     relapse_day, death_day = (_first_day(tables["events"], event) for event in ("relapse", "death"))
     for who in death_day:
         void.setdefault(who, []).append("a death is on record")
     reasons = {who: tuple(why) for who, why in void.items()}
-    return Standing(reasons, {**(derived or {}), **relapse_day}, frozenset(death_day))
+    return Standing(reasons, {**(derived or {}), **relapse_day}, frozenset(death_day), unknown)
 
 
 def without_records(people: Table, last_day: np.ndarray) -> list[Problem]:

@@ -108,11 +108,13 @@ def fit_status(results: Results | None) -> show.FitStatus:
     sampled = [f.mechanism for f in results.posterior.fits if f.sampling is not None]
     by = f"; sampled by NUTS: {', '.join(sampled)}" if sampled else ""
     words = "; ".join(bad) or f"All four mechanisms converged (mode found, curvature checked{by})."
-    words = (
-        f"Nothing was fitted, the study being too small: {results.reference} stands in." if results.reference else words
-    )
-    words = f"{words}{_form_words(results)}"
-    return show.FitStatus(results.posterior.converged, words)
+    if results.reference:
+        return show.FitStatus(
+            None, f"Nothing was fitted, the study being too small: {results.reference} stands in.{_form_words(results)}"
+        )
+    left = int((~results.fitted).sum())
+    apart = f" {left} patients whose doses are not fully known took no part in it." if left else ""
+    return show.FitStatus(results.posterior.converged, f"{words}{apart}{_form_words(results)}")
 
 
 def _form_words(results: Results) -> str:
@@ -120,7 +122,8 @@ def _form_words(results: Results) -> str:
     form = results.design.form
     if results.forms:
         return f" Form: {form}, with {100 * results.forms[form]:.0f} % of the evidence of both forms."
-    return "" if form == "linear" else f" Form: {form}."
+    asked = f" Form: {form}, as asked for; whether it explains the data better than the linear form was not looked at (--form both does)."
+    return "" if form == "linear" else asked
 
 
 def _states(results: Results, lane: int) -> show.States:
@@ -254,7 +257,8 @@ def _from_zero(curve: np.ndarray) -> np.ndarray:
 def _rests_on(results: Results) -> str:
     if results.reference:
         return f"{results.reference}, seen through this patient's own records: a prior's forecast, not one learnt from patients like this one."
-    relapses, people = int(results.panel.relapsed.sum()), int(np.isfinite(results.panel.last_day).sum())
+    taken = results.timeline.lanes[results.fitted]
+    relapses, people = int(results.panel.relapsed[taken].sum()), len(taken)
     return (
         f"{relapses} relapses among {people} patients of this study, on this patient's own records, and on the model's form; "
         "it assumes that the doses given did not depend on anything unmeasured."
