@@ -3,6 +3,7 @@
 usage: python tools/validate_calibration.py [COHORTS] [PATIENTS] [FIRST_SEED] [SCENARIO]     prints the tables of docs/validation/calibration.md and advice.md
 
 SCENARIO is `demo`; `recovered`: an active drug, much and varied gain of structure, and a hazard that is low for those who have it, so that many could taper;
+`varied`: as `demo`, but patients, and days, differ as much as the priors hold on average (root mean square of each spread; `demo` has the middle or less);
 or `prior`: mechanism and dynamics of every cohort drawn from the model's own priors, under which stated probabilities must be realised if the code is right.
 The advice is judged by two rules: the shipped one, and an eager one that tapers where hold is surely above 0.4 and asks for nothing else.
 
@@ -46,6 +47,7 @@ from remanent.trial.write import write_study
 
 HORIZON = 182
 RECOVERED = {"mu_gs": 0.8, "sd_gs": 0.4, "c": 0.0085, "a": 0.03, "h0": 0.005, "eta_f": 3.5}
+SPREADS = ("sd_p", "sd_gs", "sd_gf", "sig_f", "sig_s")
 DRAWN = ("k_f", "r", "p", "sd_p", "mu_gs", "sd_gs", "sd_gf", "sig_f", "sig_s", "omega", "tau_w", "tau_e", "h0", "eta_f")
 EAGER = {"least_hold": 0.4, "most_extra_relapse": 0.3, "act_relapse": 1.01, "crp_mg_l": 1e3, "sleep_h": 0.0}
 SHIPPED = {name: float(entry["value"]) for name, entry in (shipped_thresholds()["default"] or {}).items()}
@@ -99,6 +101,9 @@ def population(scenario: str, seed: int) -> dict[str, object]:
     """What a specification names of the true population."""
     if scenario == "demo":
         return {}
+    if scenario == "varied":
+        spread = table()["dynamics"]
+        return {"params": {k: spread[k]["mean"] * np.exp(spread[k]["sd"] ** 2) for k in SPREADS}}
     if scenario == "recovered":
         return {"mechanism": "active", "params": RECOVERED}
     rng, prior = np.random.default_rng([seed, 11]), table()["dynamics"]
