@@ -1,5 +1,6 @@
 """Every page over made-up results: what it shows, filters and order, text from studies escaped, what is taken noted."""
 
+import html
 import re
 import shutil
 
@@ -173,6 +174,17 @@ def test_a_day_far_from_every_other_is_stored_only_when_said_to_be_right(own):
     assert 4000.0 not in _ratings(record, who)
     assert client.post(f"/patients/{who}/enter", data=sent | {"far": "yes"}, headers=csrf(client)).is_success
     assert 4000.0 in _ratings(record, who)
+
+
+def test_a_death_before_what_is_on_record_is_stored_only_when_said_to_be_right(own):
+    client, record, gate = own
+    who = people(gate)[0]
+    sent = {**fields(record, who), "table": "events", "cell_event": "death", "cell_day": "1"}
+    refused = client.post(f"/patients/{who}/enter", data=sent, headers=csrf(client))
+    assert refused.status_code == 422
+    assert "as the day of a death does not go with" in html.unescape(refused.text).replace("\u00a0", " ")
+    assert "The day is right" in refused.text
+    assert not any(row.table == "events" and row.values["event"] == "death" for row in record.held(who))
 
 
 def test_the_form_names_fields_as_it_labels_them(own):

@@ -323,6 +323,27 @@ def test_ect_days_that_do_not_end_on_day_0(make_study):
     assert (problem.row, problem.action) == (2, "used")
 
 
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        ([0, 3, 6, 9], '"3" ECT sessions in a row after day 0'),
+        ([-9, -6, -3, 0, 7, 14, 28, 56], ""),
+        ([-3, 0, 3, 6], '"2" ECT sessions'),
+        ([0, 100, 103, 106], ""),
+        ([-6, -3, 0, 2, 5], ""),
+    ],
+)
+def test_a_course_that_starts_on_day_0_is_told(make_study, days, said):
+    lines = "".join(f"sub-01 {day}\n" for day in days)
+    tables, problems = read(make_study({"phenotype/ect.tsv": f"participant_id day\n{lines}"}))
+    assert len(tables["ect"]) == len(days)
+    if said:
+        problem = only(problems, said, "must be the last of the index course")
+        assert (problem.row, problem.action) == (2 + days.index(0), "used")
+    else:
+        assert problems == ()
+
+
 IDENTIFYING = ["name", "Patient Name", "lastName", "MRN", "e-mail", "Email", "phone_number", "DOB", "date_of_birth", "birthDate", "home_address", "ZIP",
     "Vorname", "Nachname", "Geburtsdatum", "Strasse", "Straße", "Telefon", "PLZ", "nom", "prénom", "date_de_naissance", "adresse", "Apellidos", "nombre",
     "fecha_nacimiento", "Dirección", "correo", "ssn", "medical_record_number", "patient_no_phone"]  # fmt: skip

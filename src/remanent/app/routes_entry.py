@@ -13,7 +13,7 @@ from remanent.app.shelf import Person
 from remanent.report import words
 from remanent.report.views import Timeline
 from remanent.study import schema
-from remanent.study.entered import Checked, check_row, columns_to_type
+from remanent.study.entered import Checked, check_row, columns_to_type, contradicted
 from remanent.study.record.entry import ENTERABLE, ConflictError, Entry, Held, version
 from remanent.study.schema import Column
 from remanent.study.store import Record
@@ -94,7 +94,9 @@ def _store(request: Request, participant_id: str, fields: Mapping[str, str]) -> 
     cells = {column.name: fields.get(f"cell_{column.name}", "") for column in columns_to_type(_known(table))}
     checked = check_row(table, cells, participant_id, rows, (known, suggest, doubt_dose), chosen)
     said = [_say(problem.column, problem.problem) for problem in checked.problems if problem.action != "used"]
-    far = "" if said else _far(cells, [row for row in rows if row is not chosen])
+    others = [row for row in rows if row is not chosen]
+    scans = [scan.day for scan in desk.shelf.view(participant_id).timeline.scans]
+    far = "" if said or checked.table is None else contradicted(checked.table, others, scans) or _far(cells, others)
     said += [(_day_column(table), far)] if far and fields.get("far") != "yes" else []
     said += _reason_problem(reason)
     again: dict[str, Any] = {"table": table, "cells": cells, "correcting": chosen, "reason": reason, "far": bool(far)}

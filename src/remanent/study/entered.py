@@ -1,13 +1,14 @@
 """A row that a person types, checked by the very rules that a file of the study must pass."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from remanent._errors import Problem
 from remanent.study import schema
+from remanent.study.chronology import SEEN, out_of_order
 from remanent.study.columns import Rows, read_column
 from remanent.study.examine import examine, spelled
 from remanent.study.record.entry import ENTERABLE, Held
@@ -78,7 +79,7 @@ def check_row(
     if spec is None:
         bad.append(_problem("instrument", "is not a scale that is known here. Choose one of the list."))
     if bad or spec is None:
-        return Checked(None, tuple(bad))
+        return Checked(None, (*bad, *_rest_wrong(spec, table, typed, bad)))
     ended = _ended_by(table, typed, others)
     context = Context(
         participants=frozenset({participant_id}),
@@ -131,6 +132,19 @@ def _cells_wrong(spec: TableSpec, sheet: Sheet) -> tuple[Problem, ...]:
         read_column(sheet.column(column.name), column, rows, spelled(column.name))
         wrong += [problem for problem in rows.problems if problem.action != "used"]
     return tuple(wrong)
+
+
+def _rest_wrong(
+    spec: TableSpec | None, table: str, typed: Mapping[str, str], said: Sequence[Problem]
+) -> tuple[Problem, ...]:
+    """What is wrong with cells of which nothing was said yet; without a known scale a score has no limits."""
+    if table not in ENTERABLE:
+        return ()
+    named = {problem.column for problem in said}
+    spec = spec or replace(INPUT[table], columns=tuple(c for c in INPUT[table].columns if c.name in ("day", "value")))
+    readable = {name: text for name, text in typed.items() if name not in named}
+    wrong = _cells_wrong(spec, _sheet(spec, "", [readable]))
+    return tuple(p for p in wrong if {"total": "value"}.get(p.column, p.column) not in {*named, "participant_id"})
 
 
 def _problem(column: str, why: str) -> Problem:
@@ -225,3 +239,34 @@ def _key(row: Held) -> tuple[str, ...]:
 
 def _key_of(row: Table) -> tuple[str, ...]:
     return tuple(str(row[name][-1]) for name in row.spec.key)
+
+
+def contradicted(new: Table, rows: Sequence[Held], scans: Sequence[float]) -> str:
+    """Why a row that was checked cannot come in this order with what is on record; empty where it can.
+
+    Parameters
+    ----------
+    new
+        `Checked.table`, its last row the typed one.
+    rows, scans
+        The participant's other rows, and the days of scan visits.
+    """
+    day = float(new[_day_of(new.spec.name)][-1])
+    event = str(new["event"][-1]) if new.spec.name == "events" else ""
+    ends = [(str(row.values["event"]), float(row.values["day"])) for row in rows if row.table == "events"]
+    held = [(row.values[_day_of(row.table)], row.file) for row in rows if row.values.get("event") in {None, *SEEN}]
+    seen = [
+        (float(at), file)
+        for at, file in [*held, *((at, "scans") for at in scans)]
+        if at is not None and np.isfinite(at)
+    ]
+    if not np.isfinite(day):
+        return ""
+    against = [words for i, words in out_of_order([*ends, (event, day)], seen) if i == len(ends)]
+    if not event or event in SEEN:
+        against += [words for _, words in out_of_order(ends, [(day, TYPED)]) if TYPED in words]
+    return " ".join(dict.fromkeys(against))
+
+
+def _day_of(table: str) -> str:
+    return "start_day" if table == "medication" else "day"

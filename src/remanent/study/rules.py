@@ -19,6 +19,7 @@ from remanent.study.columns import DAY_FROM_DATE, Rows, absent, flagged, is_miss
 Columns = dict[str, np.ndarray]
 DoubtDose = Callable[[str, float, float], tuple[Action, str] | None]
 
+_COURSE_GAP_DAYS = 5.0  # sessions of one course follow each other so closely; after it they are a week apart or more
 _ID = re.compile(r"sub-[0-9A-Za-z+]+")
 
 
@@ -236,7 +237,7 @@ def sleep(columns: Columns, rows: Rows, _context: Context) -> Columns:
 
 
 def ect(columns: Columns, rows: Rows, _context: Context) -> Columns:
-    """Day 0 is the last session of the index course: said where a participant has no session on it."""
+    """Day 0 is the last session of the index course: said where a participant has none on it, or where the course starts on it."""
     person = columns["participant_id"].astype(str)
     on_zero = set(person[rows.kept & (np.floor(columns["day"]) == 0)])
     without = rows.kept & ~np.isin(person, list(on_zero))
@@ -248,7 +249,31 @@ def ect(columns: Columns, rows: Rows, _context: Context) -> Columns:
             f'"{person[row]}" has no ECT session on day 0; days must count from the last session of the index course.'
         ),
     )
+    _no_course_from_zero(person, columns["day"], rows)
     return columns
+
+
+def _no_course_from_zero(person: np.ndarray, day: np.ndarray, rows: Rows) -> None:
+    """Say it where sessions follow day 0 as those of a course do, and are more than those that lead up to it."""
+    starts: dict[int, int] = {}
+    for who in set(person[rows.kept & (np.floor(day) == 0)].tolist()):
+        own = np.flatnonzero(rows.kept & (person == who))
+        days = np.sort(day[own])
+        after = days[days >= 0]
+        course = after[: 1 + int(np.argmax(np.append(np.diff(after) > _COURSE_GAP_DAYS, True)))]
+        if (n := int((np.floor(course) > 0).sum())) > (days < 0).sum():
+            starts[int(own[np.argmin(np.abs(day[own]))])] = n
+    why = (
+        "If it is the first session of the course, subtract the day of the last from all days of this participant, in every table: "
+        "else the model starts in the middle of the course, and nothing can be said of what holds the recovery."
+    )
+    rows.note(
+        np.isin(np.arange(len(day)), list(starts)),
+        "day",
+        lambda row: (
+            f'"{person[row]}" has "{starts[row]}" ECT sessions in a row after day 0 and fewer before it, but day 0 must be the last of the index course. {why}'
+        ),
+    )
 
 
 def events(columns: Columns, rows: Rows, context: Context) -> Columns:

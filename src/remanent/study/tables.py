@@ -9,6 +9,7 @@ import numpy as np
 
 from remanent._errors import InputError, Problem, UsageError
 from remanent.study import schema
+from remanent.study.chronology import contradictions
 from remanent.study.columns import mapped
 from remanent.study.examine import examine, read_table
 from remanent.study.rules import Context, DoubtDose, as_participant
@@ -79,7 +80,7 @@ def read_tables(
         if name not in tables:
             tables[name], more = without_duplicates(merged(spec, parts))
             problems += more
-    return tables, problems
+    return tables, (*problems, *contradictions(tables))
 
 
 def _people(root: Path, folders: list[str]) -> tuple[Table, tuple[Problem, ...]]:

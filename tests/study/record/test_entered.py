@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "app"))
 from written import write_tables
 
 from remanent.stages.measure import read
-from remanent.study.entered import Checked, check_row
+from remanent.study.entered import Checked, check_row, contradicted
 from remanent.study.record.entry import ConflictError, Entry, Held, version
 from remanent.study.store import Record
 from remanent.treatment.doses import doubt_dose
@@ -204,6 +204,41 @@ def test_everything_that_is_wrong_with_a_row_is_said_at_once(record):
     found = check(record, "pet", day="soon", measure="UCB-J_VT", value="x")
     assert found.table is None
     assert [problem.column for problem in found.problems] == ["day", "region", "value"]
+
+
+def test_an_empty_form_is_told_every_field_it_lacks(record):
+    checked = check(record, "symptoms")
+    assert {problem.column for problem in checked.problems} == {"instrument", "day", "value"}
+    assert {p.column for p in check(record, "symptoms", instrument="madrs").problems} == {"day", "total"}
+    assert {p.column for p in check(record, "symptoms", day="1", value="a\tb").problems} == {"value", "instrument"}
+    assert {p.column for p in check(record, "events", detail="a\tb").problems} == {"detail", "day", "event"}
+
+
+def test_a_row_that_contradicts_the_order_of_things_is_told(record):
+    rows = record.held(WHO)
+    death = check(record, "events", event="death", day="40")
+    assert death.table is not None
+    assert 'does not go with "1" later records of this participant, the last of them on day "56"' in contradicted(
+        death.table, rows, []
+    )
+    assert '"2" later records of this participant, the last of them on day "232" ("scans")' in contradicted(
+        death.table, rows, [30.0, 232.0]
+    )
+    late = check(record, "events", event="death", day="56")
+    assert contradicted(late.table, rows, []) == ""
+    store(record, late)
+    rows = record.held(WHO)
+    assert '"56" as the day of a death' in contradicted(
+        check(record, "symptoms", instrument="madrs", day="57", value="9").table, rows, []
+    )
+    assert contradicted(check(record, "symptoms", instrument="madrs", day="50", value="9").table, rows, []) == ""
+    assert '"56"' in contradicted(
+        check(record, "medication", drug="lithium", dose_mg_day="600", start_day="90").table, rows, []
+    )
+    assert contradicted(check(record, "medication", drug="lithium", dose_mg_day="600").table, rows, []) == ""
+    store(record, check(record, "events", event="relapse", day="20"))
+    again = check(record, "events", event="relapse", day="30")
+    assert "another relapse" in contradicted(again.table, record.held(WHO), [])
 
 
 def test_an_ect_session_is_judged_beside_the_others(record):
