@@ -14,7 +14,8 @@ from remanent.dynamics.reference import reference_posterior
 from remanent.treatment.drugs import CLASSES, NOT_DRUGS
 from remanent.trial.design import trial_spec
 from remanent.trial.experiment import Job, replicate, truth_of
-from remanent.trial.judge import Records, design_of, drug_of, holds
+from remanent.trial.judge import Records, design_of, drug_of, holds, panel_of
+from remanent.trial.world import Entry
 
 PASSIVE = np.array([name == "passive" for name in MECHANISMS], float)
 DAYS = np.arange(0.0, 85.0, 14.0)
@@ -22,7 +23,9 @@ DAYS = np.arange(0.0, 85.0, 14.0)
 
 def records(lanes: int = 4) -> Records:
     scores = np.random.default_rng(1).integers(4, 12, (DAYS.size, lanes)).astype(float)
-    return Records("hdrs24", DAYS, scores, np.array([84.0]), (), np.zeros((0, 1, lanes)), np.full(lanes, np.inf))
+    return Records(
+        "hdrs24", DAYS, scores, np.array([84.0]), (), np.zeros((0, 1, lanes)), np.full(lanes, np.inf), Entry()
+    )
 
 
 def fitted(**weight: float) -> tuple[Design, Posterior]:
@@ -68,4 +71,14 @@ def test_hold_is_refused_where_nobody_took_a_drug() -> None:
         {"policies": policies, "patients": 12, "replicates": 1, "follow_up_days": 84, "compare": ["go on", "by hold"]}
     )
     with pytest.raises(InputError, match="nobody took a drug"):
-        replicate(Job(spec, fitted(), 0))
+        replicate(Job(spec, fitted(), 0, Entry(10.0)))
+
+
+def test_the_record_of_a_virtual_patient_says_how_he_came_in() -> None:
+    """ECT and the first dose as many days before the first rating as in the population's own study."""
+    entered = replace(records(), entry=Entry(10.0, rated_day=3.0, drug_from=-5.0))
+    panel = panel_of(entered, 84.0, np.array([0, 2]), drug_of(fitted(ssri=1.0)[0]))
+    assert panel.ect_day.max() == -3.0
+    np.testing.assert_array_equal(panel.doses.start_day, -8.0)
+    later = panel_of(records(), 84.0, np.array([0]), drug_of(fitted(ssri=1.0)[0]))
+    assert later.ect_day.max() == later.doses.start_day[0] == 0.0

@@ -20,7 +20,8 @@ from remanent.trial.policy import (
     scores_and_states,
 )
 from remanent.trial.power import policy_curve
-from remanent.trial.world import STEP_DAYS, Scale, Truth, World, draw_world
+from remanent.trial.reference import start_sd
+from remanent.trial.world import GAP_DAYS, STEP_DAYS, Entry, Scale, Truth, World, draw_remitters, draw_world
 
 SCALE = Scale(mu=0.95, sd_mu=0.12, l_f=-0.65, l_w=1.0, sigma=0.12)
 TRUTH = Truth(k_f=0.07, r=0.011, c=0.005, a=0.01, p=0.5, sd_p=0.2, mu_gs=0.4, sd_gs=0.15, sd_gf=0.3, sig_f=0.05, sig_s=0.015,
@@ -29,7 +30,7 @@ VISITS = tuple(28.0 * k for k in range(14))
 
 
 def world(truth: Truth = TRUTH, n: int = 400, days: float = 364.0, entry: float | None = None) -> World:
-    plan = {"steps": int(days / STEP_DAYS), "visits": len(VISITS), "stages": 3, "entry_at_most": entry}
+    plan = {"steps": int(days / STEP_DAYS), "visits": len(VISITS), "stages": 3, "entry": Entry(entry)}
     return draw_world(np.random.default_rng(2), truth, n, plan)
 
 
@@ -129,6 +130,45 @@ def test_entry_lets_in_only_low_scores_and_says_when_nobody_is() -> None:
         world(replace(TRUTH, scale=replace(SCALE, l_f=0.0)), entry=1.0)
 
 
+def test_nobody_is_in_a_trial_twice() -> None:
+    """Where few are let in more are drawn; the share says how few."""
+    rare = world(n=300, entry=1.0)
+    assert rare.let_in < 1 / 6
+    assert len(np.unique(rare.f)) == len(np.unique(rare.own_mean)) == 300
+    assert world(n=300).let_in == 1.0
+
+
+def test_at_entry_the_drug_has_acted_for_as_long_as_it_was_taken() -> None:
+    """Without noise the state at the rating follows the equations by hand: the drug begins in the middle of the course."""
+    still = replace(TRUTH, sd_p=0.0, sd_gs=0.0, sd_gf=0.0, sig_f=0.0, sig_s=0.0)
+    fine = 0.05
+    for drug_from, held in ((-5.0, 0.0), (3.0, 0.0), (-np.inf, 1.0)):
+        entry = Entry(None, rated_day=3.0, drug_from=drug_from)
+        got = draw_remitters(np.random.default_rng(4), still, 50, entry)
+        f, s = start_sd() * np.random.default_rng(4).standard_normal((6, 300))[4:, :50]
+        for k in range(int(31 / fine) + 1):
+            day = -8 * GAP_DAYS + k * fine
+            if k % int(GAP_DAYS / fine) == 0 and day < fine:
+                f, s = f + 1 / 9, s + 0.4 / 9
+            on = float(day + fine / 2 >= drug_from)
+            if k < int(31 / fine):
+                f, s = (
+                    f + fine * 0.07 * (s + 0.5 * (on - held) - f),
+                    s + fine * ((0.005 + 0.01 * on) * (f - s) - 0.011 * s),
+                )
+        np.testing.assert_allclose(got.f, f, atol=0.01)
+        np.testing.assert_allclose(got.s, s, atol=0.01)
+
+
+def test_a_drug_taken_all_along_lifts_nobody_and_is_missed_when_stopped() -> None:
+    """Function 0 is the level under what was taken at the first record, as in the engine."""
+    quiet = replace(TRUTH, sig_f=0.0, sig_s=0.0, h0=0.0)
+    plan = {"steps": 4, "visits": len(VISITS), "stages": 1, "entry": Entry(None, 0.0, -np.inf)}
+    people = draw_world(np.random.default_rng(2), quiet, 20, plan)
+    np.testing.assert_array_equal(people.push(np.ones(20)).v, 0.0)
+    np.testing.assert_allclose(people.push(np.zeros(20)).v, -people.person.p)
+
+
 def test_power_against_the_normal_approximation() -> None:
     curve = policy_curve(np.random.default_rng(0), [(0.5, 0.35)], Power((50, 200), 0.05, 3000))
     np.testing.assert_allclose(curve.mean, [closed(n, 0.5, 0.35) for n in (50, 200)], atol=0.04)
@@ -180,7 +220,7 @@ def test_ready_made_designs_are_read_and_run() -> None:
     for name in designs():
         spec = read_trial(name)
         steps = int(np.ceil(spec.follow_up_days / STEP_DAYS))
-        plan = {"steps": steps, "visits": len(spec.visit_days), "stages": 4, "entry_at_most": None}
+        plan = {"steps": steps, "visits": len(spec.visit_days), "stages": 4, "entry": Entry()}
         people = draw_world(np.random.default_rng(0), TRUTH, 60, plan)
         for policy in spec.policies:
             assert isinstance(run(people, policy, spec.protocol({})), Outcome)

@@ -11,7 +11,8 @@ from remanent.report.data_tables import DataTable
 from remanent.report.pages import Picture, render
 from remanent.report.sheet import Sheet
 from remanent.report.svg import svg
-from remanent.report.words import NB, clean, minus, percent
+from remanent.report.words import NB, clean, count, minus, percent
+from remanent.trial.world import Entry
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class TrialView:
     compare: tuple[str, str]
     curves: tuple[CurveView, ...]
     contrast: tuple[str, str] | None
+    entry: str = ""
 
 
 def render_trial(view: TrialView) -> str:
@@ -67,13 +69,31 @@ def render_trial(view: TrialView) -> str:
 
 def trial_parts(view: TrialView) -> dict[str, Any]:
     """Return what ``trial.html`` shows, by name; the app puts the same into its own frame."""
-    caption = "Relapse, drug use and regret under each policy: mean and 90 % interval for another population drawn."
+    caption = f"Relapse, drug use and regret under each policy: mean and {_interval(view)}."
     policies = _picture("policies", plot_policies(view), caption, _says(view), [_policies_table(view)])
     powers = [
         _picture(f"power-{c.question}", plot_curve(c), _asks(view, c), _in_words(c), [_curve_table(view, c)])
         for c in view.curves
     ]
     return {"view": view, "policies": policies, "differences": _differences_table(view), "powers": powers}
+
+
+def entry_words(entry: Entry, let_in: Sequence[float]) -> str:
+    """How the virtual patients came into the trial, and how few of those drawn."""
+    after = f"{count(round(entry.rated_day), 'day')} after" if entry.rated_day else "At"
+    since = "before the first record" if np.isneginf(entry.drug_from) else _from_day(entry.drug_from)
+    drug = "not taken until then" if entry.drug_from >= entry.rated_day else f"taken since {since}"
+    limit = "" if entry.at_most is None else f" with a score of {entry.at_most:g} or less on the 24-item Hamilton scale"
+    few, many = percent(min(let_in)), percent(max(let_in))
+    shares = f"{few} of the people drawn" if few == many else f"{few} to {many} of the people drawn, by population"
+    who = "everybody is let in" if entry.at_most is None else f"let in{limit}: {shares}"
+    return f"{after} the last session of ECT, the drug {drug}: {who}."
+
+
+def _from_day(day: float) -> str:
+    if day == 0:
+        return "the last session"
+    return f"{count(abs(round(day)), 'day')} {'before' if day < 0 else 'after'} the last session"
 
 
 def _says(view: TrialView) -> str:
@@ -146,6 +166,13 @@ def _apart(patients: Sequence[int], least: float = 0.06) -> list[int]:
     return kept
 
 
+def _interval(view: TrialView) -> str:
+    """What the interval of a policy is for."""
+    if view.replicates > 1:
+        return "90 % interval for another population drawn"
+    return "90 % Monte Carlo interval in the only population drawn; how populations differ is not in it"
+
+
 def _counted(curve: CurveView) -> str:
     return "patients per arm (logarithmic)" if curve.question == "policies" else "patients in all (logarithmic)"
 
@@ -202,7 +229,7 @@ def _policies_table(view: TrialView) -> DataTable:
         for p in view.policies
     )
     heads = ("Policy", "Relapsed (%)", "Drug-months", "Scans", "Withdrawn (%)", "Regret (drug-months)")
-    return DataTable("Each policy on the same virtual patients: mean (90 % interval)", heads, rows)
+    return DataTable(f"Each policy on the same virtual patients: mean ({_interval(view)})", heads, rows)
 
 
 # what is compared, how many of its units make one shown, decimals
@@ -225,7 +252,7 @@ def _differences_table(view: TrialView) -> DataTable:
     }
     policies = dict.fromkeys(policy for policy, _ in cells)
     rows = tuple((clean(policy, 60), *(cells.get((policy, m), "") for m in measures)) for policy in policies)
-    caption = f"Difference from {clean(view.policies[0].policy, 60)}, same patients and luck: mean (90 % interval)"
+    caption = f"Difference from {clean(view.policies[0].policy, 60)}, same patients and luck: mean ({_interval(view)})"
     return DataTable(caption, ("Policy", *(label.capitalize() for label, _, _ in shown.values())), rows)
 
 

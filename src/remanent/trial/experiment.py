@@ -20,7 +20,7 @@ from remanent.trial.design import TrialSpec
 from remanent.trial.judge import Records, design_of, holds, usual_class
 from remanent.trial.policy import Outcome, Policy, oracle, regret, run, scores_and_states
 from remanent.trial.power import Curve
-from remanent.trial.world import SCALE, STEP_DAYS, Scale, Truth, World, draw_world
+from remanent.trial.world import SCALE, STEP_DAYS, Entry, Scale, Truth, World, draw_remitters, draw_world
 
 STREAMS = {"population": 1, "world": 2, "oracle": 3, "scans": 4, "contrast": 5}
 
@@ -34,6 +34,7 @@ class Job:
     spec: TrialSpec
     known: Known
     number: int
+    entry: Entry
 
 
 @dataclass(frozen=True)
@@ -44,22 +45,42 @@ class Replicate:
     mechanism: str
     outcomes: Mapping[str, Outcome]
     regret: Mapping[str, np.ndarray]
+    let_in: float
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The population of a replicate: its mechanism, its parameters and those that its patients have."""
+
+    mechanism: int
+    params: Params
+    posterior: Posterior
+    truth: Truth
+
+
+def check_entry(job: Job) -> None:
+    """Draw a replicate's patients and nothing else.
+
+    Raises
+    ------
+    InputError
+        Hardly anybody would be let in.
+    """
+    rng = _streams(job)
+    draw_remitters(rng["world"], _drawn(rng["population"], job).truth, job.spec.patients, job.entry)
 
 
 def replicate(job: Job) -> Replicate:
     """Run every policy on one draw of the population; the same job gives the same numbers wherever it runs."""
-    spec = job.spec
-    rng = {name: np.random.default_rng([spec.seed, job.number, k]) for name, k in STREAMS.items()}
-    mechanism, theta, posterior = draw_population(rng["population"], spec.mechanism, job.known)
-    params = to_params(jnp.asarray(theta), posterior.layout, jnp.asarray(posterior.layout.acting(mechanism)))
-    truth = truth_of(params, _rated(posterior), usual_class(job.known[0]) if job.known else None)
+    spec, rng = job.spec, _streams(job)
+    drawn = _drawn(rng["population"], job)
     steps = int(np.ceil(spec.follow_up_days / STEP_DAYS))
     stages = max((len(p.stages) for p in spec.policies), default=1)
-    plan = {"steps": steps, "visits": len(spec.visit_days), "stages": stages, "entry_at_most": spec.entry_at_most}
-    world = draw_world(rng["world"], truth, spec.patients, plan)
+    plan = {"steps": steps, "visits": len(spec.visit_days), "stages": stages, "entry": job.entry}
+    world = draw_world(rng["world"], drawn.truth, spec.patients, plan)
     looked = {}
     if any(policy.uses_scans for policy in spec.policies):
-        records = _records(rng["scans"], world, spec, (params, posterior, job.known))
+        records = _records(rng["scans"], world, spec, (drawn.params, drawn.posterior, job.known))
         known = job.known or _reference(records)
         looked = holds(records, known, weights(known[1]), spec.decision_days, spec.seed)
     protocol = spec.protocol(looked)
@@ -67,9 +88,19 @@ def replicate(job: Job) -> Replicate:
     candidates = [policy for policy in spec.policies if not _conditional(policy)]
     candidates = candidates or [spec.policies[0]]
     choice = oracle(rng["oracle"], world, candidates, protocol)
-    return Replicate(
-        job.number, MECHANISMS[mechanism], outcomes, regret(outcomes, choice, [p.name for p in candidates])
-    )
+    lost = regret(outcomes, choice, [p.name for p in candidates])
+    return Replicate(job.number, MECHANISMS[drawn.mechanism], outcomes, lost, world.let_in)
+
+
+def _streams(job: Job) -> dict[str, np.random.Generator]:
+    return {name: np.random.default_rng([job.spec.seed, job.number, k]) for name, k in STREAMS.items()}
+
+
+def _drawn(rng: np.random.Generator, job: Job) -> _Drawn:
+    mechanism, theta, posterior = draw_population(rng, job.spec.mechanism, job.known)
+    params = to_params(jnp.asarray(theta), posterior.layout, jnp.asarray(posterior.layout.acting(mechanism)))
+    truth = truth_of(params, _rated(posterior), usual_class(job.known[0]) if job.known else None)
+    return _Drawn(mechanism, params, posterior, truth)
 
 
 def contrast_curve(spec: TrialSpec, known: Known) -> Curve | None:
@@ -186,4 +217,5 @@ def _records(rng: np.random.Generator, world: World, spec: TrialSpec, made: tupl
         tuple(scales.names[k] for k in measured) if scales is not None else (),
         scans,
         path.relapse_day,
+        world.entry,
     )

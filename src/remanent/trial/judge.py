@@ -16,7 +16,7 @@ from remanent.plan.simulate import STANDARD_PLANS, planned_exposure
 from remanent.relapse.predict import EDGES_DAYS, kept, posterior_ensemble, relapse_probability
 from remanent.study.panel import ABOUT_PEOPLE, Doses, Long, Panel
 from remanent.treatment.drugs import Drug, formulary, require
-from remanent.trial.world import GAP_DAYS, SESSIONS
+from remanent.trial.world import SESSIONS, Entry
 
 DRUG = "sertraline"  # where no population was fitted
 DRAWS = 40
@@ -35,6 +35,7 @@ class Records:
     features: tuple[str, ...]
     scans: np.ndarray  # [feature, scan, lane]
     relapse_day: np.ndarray
+    entry: Entry
 
 
 def usual_class(design: Design) -> int | None:
@@ -67,7 +68,8 @@ def panel_of(records: Records, today: float, lanes: np.ndarray, drug: Drug) -> P
     n = len(lanes)
     rated, scanned = records.rated_days <= today, records.scan_days <= today
     empty = Long((), *(np.empty(0, t) for t in (int, float, int, float, float)))
-    sessions = np.arange(1 - SESSIONS, 1) * GAP_DAYS
+    sessions = records.entry.sessions
+    drug_from = min(0.0, records.entry.drug_from - records.entry.rated_day)
     return Panel(
         patients=tuple(f"sub-{k}" for k in lanes),
         diagnosis=(None,) * n,
@@ -81,7 +83,7 @@ def panel_of(records: Records, today: float, lanes: np.ndarray, drug: Drug) -> P
             np.arange(n),
             np.full(n, drug.name, object),
             np.full(n, drug.full_dose.value),
-            np.zeros(n),
+            np.full(n, drug_from),
             np.full(n, np.inf),
         ),
         ect_patient=np.repeat(np.arange(n), SESSIONS),

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from remanent.plan.simulate import DAYS_PER_MONTH
-from remanent.trial.trajectory import Push, advance
+from remanent.trial.trajectory import advance
 from remanent.trial.world import STEP_DAYS, World, score
 
 INNER_FUTURES = 16
@@ -143,7 +143,7 @@ def run(world: World, policy: Policy, protocol: Protocol) -> Outcome:
             _visit(policy, protocol.visit_days[visit], (seen, protocol.holds), (doses, still), world.lot)
             visit += 1
         fallen = doses.step()
-        push = Push(person.c + person.a * doses.share, person.p * doses.share)
+        push = world.push(doses.share)
         risk = np.exp(-truth.eta_f * f)
         f, s = advance(truth, person, (f, s), push, STEP_DAYS, world.z[k])
         w = w * np.exp(-STEP_DAYS / truth.tau_w) + truth.omega * fallen
@@ -176,8 +176,7 @@ class Path:
 
 def scores_and_states(world: World, protocol: Protocol) -> Path:
     """What `run` shows of everybody on the full dose, by the same luck."""
-    truth, person, one = world.truth, world.person, np.ones(len(world.f))
-    push = Push(person.c + person.a * one, person.p * one)
+    truth, person, push = world.truth, world.person, world.push(np.ones(len(world.f)))
     f, s, at = world.f, world.s, 0
     seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for k in range(len(world.z)):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from remanent.trial.trajectory import Person, Push, advance
 
 STEP_DAYS = 3.5
 SESSIONS, GAP_DAYS = 9, 3.5  # the index course, as in trials.yaml
-POOL = 6
+POOL = 6  # people through ECT at a time per patient of the trial
+MOST = 1000  # and at most before a trial is refused: fewer than 1 in so many are let in
 
 SCALE = "hdrs24"
+_DRAWN = ("p", "g_f", "g_s", "c", "a")  # of a person
 
 Lane = Float[np.ndarray, " lane"]
 Values = Float[np.ndarray, "*shape"]
@@ -57,11 +60,55 @@ class Truth:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """How patients come into a trial.
+
+    Attributes
+    ----------
+    at_most
+        The highest score with which a patient is let in; None: everybody.
+    rated_day
+        Days from the last session of ECT to that score; it is day 0 of the trial.
+    drug_from
+        Since when the full dose is taken, in days after the last session (negative: during ECT); -inf: since before the first record.
+    """
+
+    at_most: float | None = None
+    rated_day: float = 0.0
+    drug_from: float = 0.0
+
+    @property
+    def held(self) -> float:
+        """Exposure at the first record: function 0 is the level under it."""
+        return float(np.isneginf(self.drug_from))
+
+    @property
+    def sessions(self) -> Lane:
+        """Days of the trial on which ECT was given."""
+        return np.arange(1 - SESSIONS, 1) * GAP_DAYS - self.rated_day
+
+
+@dataclass(frozen=True)
+class Remitters:
+    """Patients who were let in, on day 0, [lane], and the share of the people drawn that was."""
+
+    person: Person
+    f: Lane
+    s: Lane
+    own_mean: Lane
+    let_in: float
+
+
+@dataclass(frozen=True)
 class World:
     """Patients on day 0 and all their luck.
 
     Attributes
     ----------
+    entry
+        How they came in.
+    let_in
+        Share of the people drawn who were let in.
     f, s, own_mean
         State on day 0 and mean score before ECT, [lane].
     z
@@ -75,6 +122,8 @@ class World:
     """
 
     truth: Truth
+    entry: Entry
+    let_in: float
     person: Person
     f: Lane
     s: Lane
@@ -84,12 +133,18 @@ class World:
     fate: Float[np.ndarray, "2 lane"]
     lot: Float[np.ndarray, "stage lane"]
 
+    def push(self, share: Lane) -> Push:
+        """What drives everybody on a share of the full dose."""
+        return Push(self.person.c + self.person.a * share, self.person.p * (share - self.entry.held))
+
     def again(self, rng: np.random.Generator, times: int) -> "World":
         """The same people `times` over, each with a future of its own: lane k is patient k // times."""
         lanes = np.repeat(np.arange(len(self.f)), times)
         steps, visits, stages = len(self.z), len(self.rating), len(self.lot)
         return World(
             self.truth,
+            self.entry,
+            self.let_in,
             self.person.of(lanes),
             self.f[lanes],
             self.s[lanes],
@@ -126,14 +181,58 @@ def _table() -> tuple[np.ndarray, np.ndarray, float]:
 def draw_world(rng: np.random.Generator, truth: Truth, patients: int, plan: dict[str, Any]) -> World:
     """People through an index course of ECT and into the trial on day 0, on the drug from then on.
 
-    `plan`: steps, visits, stages (how much luck to draw) and `entry_at_most`, the highest score with which a patient is let in (None: everybody).
+    `plan`: steps, visits, stages (how much luck to draw) and entry.
 
     Raises
     ------
     InputError
         Hardly anybody would be let in.
     """
-    n = POOL * patients
+    entry: Entry = plan["entry"]
+    people = draw_remitters(rng, truth, patients, entry)
+    return World(
+        truth,
+        entry,
+        people.let_in,
+        people.person,
+        people.f,
+        people.s,
+        people.own_mean,
+        rng.standard_normal((plan["steps"], 2, patients)),
+        rng.standard_normal((plan["visits"], patients)),
+        rng.exponential(size=(2, patients)),
+        rng.random((max(1, plan["stages"]), patients)),
+    )
+
+
+def draw_remitters(rng: np.random.Generator, truth: Truth, patients: int, entry: Entry) -> Remitters:
+    """People drawn until enough of them are let in, each of them once.
+
+    Raises
+    ------
+    InputError
+        Of MOST people for each patient too few were.
+    """
+    parts, found, drawn = [], 0, 0
+    while found < patients:
+        if drawn >= MOST * patients:
+            raise InputError(
+                f"{found} of {drawn} virtual patients would be let in with a score of {entry.at_most:g} or less",
+                where="entry.at_most",
+                why=f"fewer than 1 in {MOST}, under these parameters, and nobody is taken twice",
+                do="Raise entry.at_most, or let everybody in: entry: {at_most: null}",
+            )
+        parts.append(_after_ect(rng, truth, POOL * patients, entry))
+        found, drawn = found + len(parts[-1].f), drawn + POOL * patients
+    person = {name: np.concatenate([getattr(part.person, name) for part in parts]) for name in _DRAWN}
+    f, s, own_mean = (np.concatenate([getattr(part, name) for part in parts]) for name in ("f", "s", "own_mean"))
+    first = slice(patients)
+    chosen = Person(**{name: values[first] for name, values in person.items()})
+    return Remitters(chosen, f[first], s[first], own_mean[first], found / drawn)
+
+
+def _after_ect(rng: np.random.Generator, truth: Truth, n: int, entry: Entry) -> Remitters:
+    """`n` people through the index course and up to the rating; those whom it lets in."""
     z = rng.standard_normal((6, n))
     person = Person(
         p=truth.p + truth.sd_p * z[0],
@@ -144,30 +243,13 @@ def draw_world(rng: np.random.Generator, truth: Truth, patients: int, plan: dict
     )
     own_mean = truth.scale.mu + truth.scale.sd_mu * z[3]
     f, s = start_sd() * z[4], start_sd() * z[5]
-    off = Push(person.c, np.zeros(n))
-    for k in range(SESSIONS):
+    sessions = entry.sessions
+    for here, there in pairwise([*sessions, 0.0]):
         f, s = f + person.g_f / SESSIONS, s + person.g_s / SESSIONS
-        if k < SESSIONS - 1:
-            f, s = advance(truth, person, (f, s), off, GAP_DAYS, rng.standard_normal((2, n)))
-    first = score(truth, own_mean, (f, np.zeros(n)), rng.standard_normal(n))
-    limit = plan["entry_at_most"]
-    let_in = np.flatnonzero(first <= limit) if limit is not None else np.arange(n)
-    if len(let_in) < n // 100:
-        raise InputError(
-            f"{len(let_in)} of {n} virtual patients would be let in with a score of {limit:g} or less",
-            where="entry.at_most",
-            why="The trial would have nobody in it under these parameters",
-            do="Raise entry.at_most, or leave it out.",
-        )
-    rows = let_in[np.arange(patients) % len(let_in)]
-    return World(
-        truth,
-        person.of(rows),
-        f[rows],
-        s[rows],
-        own_mean[rows],
-        rng.standard_normal((plan["steps"], 2, patients)),
-        rng.standard_normal((plan["visits"], patients)),
-        rng.exponential(size=(2, patients)),
-        rng.random((max(1, plan["stages"]), patients)),
-    )
+        if there > here:
+            share = float(np.clip((there + entry.rated_day - entry.drug_from) / (there - here), 0.0, 1.0))
+            push = Push(person.c + person.a * share, person.p * (share - entry.held))
+            f, s = advance(truth, person, (f, s), push, there - here, rng.standard_normal((2, n)))
+    rated_at = score(truth, own_mean, (f, np.zeros(n)), rng.standard_normal(n))
+    rows = np.arange(n) if entry.at_most is None else np.flatnonzero(rated_at <= entry.at_most)
+    return Remitters(person.of(rows), f[rows], s[rows], own_mean[rows], len(rows) / n)
