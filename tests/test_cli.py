@@ -242,10 +242,24 @@ def test_losses_are_exit_3_and_named(command, study: Path, tmp_path: Path) -> No
         file.write("sub-02\t9\tmuch\n")
     code, out, _ = command("run", study, tmp_path / "out", "participant")
     assert code == 3
-    assert "1 rows, files or values were set aside" in out
+    assert f"1 rows, files or values were set aside or refused: see {tmp_path / 'out' / 'problems.tsv'}." in out
+    (row,) = (tmp_path / "out" / "problems.tsv").read_text().splitlines()[1:]
+    assert row.startswith("phenotype/hdrs17.tsv\t4\ttotal\t")
+    assert row.endswith("\tset_aside\tsub-02")
+    assert command("check", tmp_path / "out")[0] == 0
     code, out, _ = command("check", study)
     assert code == 3
     assert "phenotype/hdrs17.tsv line 4, total" in out
+
+
+def test_all_that_check_found_can_be_shown(command, study: Path) -> None:
+    for i in range(20):
+        (study / "phenotype" / f"scale{i:02d}.tsv").write_text("participant_id\tday\ttotal\nsub-02\t9\t1\n")
+    _, out, _ = command("check", study)
+    assert "kinds of problem: `remanent check --all` lists them" in out
+    _, out, _ = command("check", study, "--all")
+    assert "more kinds of problem" not in out
+    assert all(f"scale{i:02d}.tsv" in out for i in range(20))
 
 
 def test_the_log_for_machines_names_nobody(command, study: Path, tmp_path: Path) -> None:

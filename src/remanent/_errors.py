@@ -37,7 +37,7 @@ class Problem:
     Attributes
     ----------
     file
-        Path relative to the study.
+        Path relative to the study; what is no file of the study (one of OUT, a plans file) by its name.
     row
         Line number in that file, the header being line 1; None where no row is meant.
     column
@@ -46,6 +46,8 @@ class Problem:
         What was got, why it matters and what to do, in one sentence or two, without patient values that could identify anyone.
     action
         ``used`` (kept, but look at it), ``set_aside`` (this row or value takes no part), ``refused`` (the file or column is not read).
+    participant_id
+        Whose row or file it is; empty where it is nobody's or everybody's.
     """
 
     file: str
@@ -53,6 +55,7 @@ class Problem:
     column: str
     problem: str
     action: Action
+    participant_id: str = ""
 
 
 def _sentence(got: str, where: str, why: str, do: str) -> str:

@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         commands, "check", _check, "what of a study can be used, what cannot and why; or whether results are intact"
     )
     check.add_argument("study", type=Path, metavar="STUDY|OUT")
+    check.add_argument("--all", action="store_true", help="every participant and every kind of problem, not one screen")
     check.add_argument("--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL")
     redcap = _command(commands, "redcap", _redcap, "a REDCap export and a mapping file to a study on disk")
     redcap.add_argument("export", type=Path, metavar="EXPORT", help="CSV, raw codes")
@@ -227,7 +228,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from remanent.stages.check import check
 
-    text, code = check(options.study, tuple(options.participant_label))
+    text, code = check(options.study, tuple(options.participant_label), everything=options.all)
     _say(text)
     return code
 
@@ -272,6 +273,7 @@ def _options(options: argparse.Namespace) -> Any:
         rivals=getattr(options, "rivals", False),
         inference=getattr(options, "inference", "laplace"),
         plans=read_plans(options.plans) if options.plans else (),
+        plans_file=options.plans.name if options.plans else "plans",
         relapse_rule=rule(options.relapse_rule).name if options.relapse_rule else None,
         form=getattr(options, "form", "linear"),
         hazard_breaks=getattr(options, "hazard_breaks", ()),

@@ -9,6 +9,7 @@ import pytest
 from client import as_user, csrf, opened, proxied, serving
 from light import write_light
 
+from remanent._errors import Problem
 from remanent.app import evidence
 from remanent.app.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, relapse_chart
 from remanent.app.listing import Choice, chosen
@@ -20,6 +21,7 @@ from remanent.report.views import CohortRow, Interval
 from remanent.stages.publish import view_name
 from remanent.study.record.entry import version
 from remanent.study.schema import INSTRUMENTS
+from remanent.study.store import Record
 from valid_html import check_html
 
 SCRIPT = '<script>alert(1)</script><img src=x onerror="alert(2)">'
@@ -302,13 +304,19 @@ def test_downloads_are_what_they_say_and_noted(served):
     assert who not in str(exports)
 
 
-def test_who_sees_one_site_takes_that_sites_rows_only(light):
-    with serving(light, proxied(bea=User("bea", "analyst", frozenset({"north"})))) as (gate, _):
+def test_who_sees_one_site_takes_that_sites_rows_only(light, tmp_path):
+    out = shutil.copytree(light, tmp_path / "out")
+    owners = ["sub-01", "sub-02", ""]
+    with Record.open(out) as record:
+        record.put_problems("test", [Problem("phenotype/labs.tsv", 2, "", f"{who}.", "used", who) for who in owners])
+    with serving(out, proxied(bea=User("bea", "analyst", frozenset({"north"})))) as (gate, _):
         client = as_user(gate, "bea")
         taken = client.get("/downloads/tables/symptoms.tsv").text
         assert people(gate)[0] in taken
         assert people(gate)[1] not in taken
-        assert client.get("/downloads/tables/problems.tsv").status_code == 404
+        said = client.get("/downloads/tables/problems.tsv").text.splitlines()
+        assert [line.split("\t")[5] for line in said[1:]] == [people(gate)[0]] == ["sub-01"]
+        assert client.get("/downloads/tables/identifiability.tsv").status_code == 404
         assert client.get("/downloads/figures/cohort/holds.svg").status_code == 404
 
 

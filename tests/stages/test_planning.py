@@ -83,11 +83,13 @@ def test_own_plans_are_forecast_with_the_same_draws(results: Results) -> None:
 
 def test_a_plan_that_is_impossible_in_some_leaves_them_out(results: Results) -> None:
     drug = str(results.panel.doses.drug[0])
-    found, problems = with_plans(results, parse_plans({"end it": [{"stop": {"drugs": [drug]}}]}))
+    found, problems = with_plans(results, parse_plans({"end it": [{"stop": {"drugs": [drug]}}]}), "mine.yaml")
     mean = found.outcome.relapse["end it"].mean
     never = [k for k in range(mean.shape[1]) if np.isnan(mean[:, k]).all()]
     assert len(problems) == len(never) > 0
     assert all("was never given to this patient" in p.problem for p in problems)
+    assert {p.file for p in problems} == {"mine.yaml"}
+    assert len({p.participant_id for p in problems} & set(results.panel.patients)) == len(problems)
     assert not found.outcome.informed["end it"][never].any()
 
 

@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from remanent._errors import Problem
 from remanent.dynamics.filter import Grid
 from remanent.dynamics.infer import FARTHEST_SD, without_runaways
 from remanent.stages.analyse import Results, analyse
 from remanent.stages.demo import against_truth
 from remanent.stages.measure import measure_study, read
-from remanent.stages.standing import Standing, incomplete_doses, standing
+from remanent.stages.standing import Standing, incomplete_doses, standing, still_incomplete
 from remanent.stages.tables import tables
+from remanent.stages.timelines import _concerns
 from remanent.stages.views import fit_status
 from remanent.study.store import Record
 from small import Ran, quiet, records
@@ -60,6 +62,29 @@ def test_a_lost_row_voids_its_participant_however_it_is_broken(small: Path, line
 def test_a_dose_that_cannot_be_is_a_lost_row(small: Path) -> None:
     add(small, "medication.tsv", "sub-02\tmirtazapine\t3000\t1\tn/a", "sub-03\tsertraline\t300\t1\tn/a")
     assert list(void_of(small)) == ["sub-02"]
+
+
+def test_what_was_set_aside_is_known_by_its_owner_and_its_file(small: Path, tmp_path: Path) -> None:
+    add(small, "medication.tsv", "sub-02\tlithum\t600\t1\tn/a")
+    add(small, "hdrs17.tsv", "sub-03\tsoon\t20", "sub-02\t90\t999\textra")
+    measure_study(small, tmp_path / "out", workers=1, participants=(), log=quiet)
+    with Record.open(tmp_path / "out") as record:
+        problems = record.problems()
+        assert set(standing(record.tables(), problems).void) == {"sub-02"}
+    said = {(p.file, p.row, p.participant_id) for p in problems if p.row or p.participant_id}
+    assert said == {
+        ("phenotype/medication.tsv", 3, "sub-02"),
+        ("phenotype/medication.tsv", None, "sub-02"),
+        ("phenotype/hdrs17.tsv", 5, "sub-03"),
+        ("phenotype/hdrs17.tsv", 6, "sub-02"),
+    }
+    assert sum(_concerns(p, "sub-02") and p.action != "used" for p in problems) == 2
+
+
+def test_a_record_of_an_older_run_still_voids(small: Path) -> None:
+    old = Problem("sub-02", None, "medication", "medication rows were set aside", "used")
+    assert set(standing(read(small).tables, [old]).void) == {"sub-02"}
+    assert still_incomplete([old], ["sub-02"]) == []
 
 
 def test_windows_files_keep_their_line_numbers(small: Path) -> None:

@@ -76,7 +76,7 @@ def test_four_hundred_patients_fit_one_screen(make_study):
         participants="participant_id\n" + "\n".join(ids) + "\n",
     )
     text = render(summarise(study(root)))
-    assert "and 380 more with as much or more, see problems.tsv" in text
+    assert "and 380 more with as much or more: `remanent check --all` lists them" in text
     assert "phenotype/ect.tsv line 2, day (and 399 more)" in text
     assert len(text.splitlines()) < 60
     assert all(line.split()[3] == "1" for line in text.splitlines() if line.startswith("  sub-"))

@@ -101,7 +101,7 @@ def quality(request: Request) -> HTMLResponse:
 
 
 def _own_problems(desk: Desk, participants: Sequence[str]) -> tuple[Any, ...]:
-    """Problems of the files of these participants only: those of shared tables may speak of others."""
+    """Problems of the rows and files of these participants only."""
     seen = [problem for who in participants for problem in desk.shelf.view(who).problems]
     return tuple(dict.fromkeys(seen))
 

@@ -10,14 +10,14 @@ from remanent.study.outputs import is_ours
 from remanent.study.store import Record
 
 
-def check(path: Path, participants: Sequence[str]) -> tuple[str, int]:
+def check(path: Path, participants: Sequence[str], *, everything: bool = False) -> tuple[str, int]:
     """Text for the terminal and the exit code: 0 usable or intact, 1 nothing usable or not intact, 3 usable with losses."""
     if is_ours(path):
         return _check_results(path)
     if not path.is_dir():
         raise InputError("there is no such folder", where=str(path), do="Give the folder of a BIDS study.")
     summary = summarise(read(path, participants))
-    return render(summary), summary.exit_code
+    return render(summary, everything=everything), summary.exit_code
 
 
 def _check_results(out: Path) -> tuple[str, int]:

@@ -50,8 +50,8 @@ def people(results: Results) -> list[Person]:
     return out
 
 
-def with_plans(results: Results, plans: Sequence[PlanSpec]) -> tuple[Results, list[Problem]]:
-    """Results with a forecast under each plan, and the patients in whom a plan cannot be carried out.
+def with_plans(results: Results, plans: Sequence[PlanSpec], source: str = "plans") -> tuple[Results, list[Problem]]:
+    """Results with a forecast under each plan, and the patients in whom a plan cannot be carried out; `source` is what problems call their file.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def with_plans(results: Results, plans: Sequence[PlanSpec]) -> tuple[Results, li
     enough &= np.array([not words for words in results.never_seen], bool)
     for plan in plans:
         able, why = _able(results, plan)
-        problems += [Problem("plans", None, plan.name, words, "set_aside") for words in why]
+        problems += [Problem(source, None, plan.name, f"{who}: {words}", "set_aside", who) for who, words in why]
         outlook = planned_outlook(plan, results.timeline, able)
         rolled, blind = kept(after, outlook), kept(before, outlook)
         possible = np.array([p is not None for p in able])
@@ -80,10 +80,10 @@ def with_plans(results: Results, plans: Sequence[PlanSpec]) -> tuple[Results, li
     return replace(results, outcome=replace(outcome, relapse=relapse, informed=informed)), problems
 
 
-def _able(results: Results, plan: PlanSpec) -> tuple[list[Person | None], list[str]]:
+def _able(results: Results, plan: PlanSpec) -> tuple[list[Person | None], list[tuple[str, str]]]:
     """The patients in whom a plan can be carried out, None in place of the others, and why not."""
     able: list[Person | None] = []
-    why: list[str] = []
+    why: list[tuple[str, str]] = []
     errors: list[InputError] = []
     for person in people(results):
         try:
@@ -93,7 +93,7 @@ def _able(results: Results, plan: PlanSpec) -> tuple[list[Person | None], list[s
         except InputError as error:
             able.append(None)
             errors.append(error)
-            why.append(f"{results.panel.patients[results.timeline.lanes[person.lane]]}: {error}")
+            why.append((results.panel.patients[results.timeline.lanes[person.lane]], str(error)))
     if errors and not any(able):
         raise errors[0]
     return able, why

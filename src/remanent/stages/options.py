@@ -22,9 +22,9 @@ Inference = Literal["laplace", "nuts"]
 class Options:
     """Arguments of `remanent run`.
 
-    `level` None means both levels, `thresholds` None the shipped ones; `plans` are those beyond the standard ones; `relapse_rule` derives relapse from
-    ratings; `hazard_breaks` are days on which the hazard of relapse may change; `cluster` is the address of a Dask scheduler, empty for processes of this
-    machine; `rivals` asks for the comparison with other predictors; `inference` is how the population is fitted;
+    `level` None means both levels, `thresholds` None the shipped ones; `plans` are those beyond the standard ones, `plans_file` the name of their file;
+    `relapse_rule` derives relapse from ratings; `hazard_breaks` are days on which the hazard of relapse may change; `cluster` is the address of a Dask
+    scheduler, empty for processes of this machine; `rivals` asks for the comparison with other predictors; `inference` is how the population is fitted;
     `form` is that of the pull on structure, or both, compared.
     """
 
@@ -42,6 +42,7 @@ class Options:
     relapse_rule: str | None = None
     hazard_breaks: tuple[float, ...] = ()
     form: Literal["linear", "two-basin", "both"] = "linear"
+    plans_file: str = "plans"
 
 
 def read_plans(path: Path) -> tuple[PlanSpec, ...]:

@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 import numpy as np
 
-from remanent._errors import Problem
 from remanent.relapse.predict import EDGES_DAYS
 from remanent.report.methods import render_methods
 from remanent.report.pages import page_name, render_index, render_patient
@@ -21,6 +20,7 @@ from remanent.stages.checks import cohort_checks
 from remanent.stages.comparable import Comparable
 from remanent.stages.draws import keep_draws
 from remanent.stages.idp import write_phenotypes
+from remanent.stages.losses import problem_columns
 from remanent.stages.methods import methods_view
 from remanent.stages.options import Options
 from remanent.stages.planning import Planning
@@ -88,7 +88,7 @@ def publish(record: Record, found: Found, options: Options, log: Callable[..., N
         **columns_of,
         "features": {name: features[name] for name in features.columns},
         "processing": {name: made[name] for name in made.columns},
-        "problems": _problem_columns(problems),
+        "problems": problem_columns(problems),
     }
     written = write_outputs(out, everything, description=describe(out, study_root, description, parameters))
     context = Context(
@@ -157,11 +157,6 @@ def _keep_draws(record: Record, results: Results, people: Sequence[str]) -> None
     }
     record.put_draws("forecast_curves", {"horizon_days": EDGES_DAYS[1:], **curves})
     keep_draws(record, people, results.after, results.before)
-
-
-def _problem_columns(problems: tuple[Problem, ...]) -> Mapping[str, list[Any]]:
-    names = ("file", "row", "column", "problem", "action")
-    return {name: [getattr(p, name) if name != "column" else (p.column or None) for p in problems] for name in names}
 
 
 def _description(study_root: Path) -> Mapping[str, Any]:

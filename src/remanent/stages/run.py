@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from remanent._errors import InputError
+from remanent.stages.losses import write_problems
 from remanent.stages.measure import measure_study
 from remanent.stages.options import Options
 from remanent.study.outputs import is_ours
@@ -57,8 +58,7 @@ class RunSummary:
                 "NOT CONVERGED: at least one fit did not converge; the report says which. Do not use the numbers."
             )
         if self.lost:
-            where = f"see {out / 'problems.tsv'}" if self.message else "the group level lists them in problems.tsv"
-            lines.append(f"{self.lost} rows, files or values were set aside or refused: {where}.")
+            lines.append(f"{self.lost} rows, files or values were set aside or refused: see {out / 'problems.tsv'}.")
         lines.append(f"Report: {out / 'index.html'}" if self.message else f"Measured: {out}")
         return "\n".join(lines)
 
@@ -80,6 +80,7 @@ def run(options: Options, log: Callable[..., None]) -> RunSummary:
         )
     if options.level == "participant":
         with Record.open(out) as record:
+            write_problems(record, out)
             return RunSummary(len(record.table("participants")), _lost(record))
     return group(options, log)
 
@@ -117,7 +118,7 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
             population=known or Fitting(options.inference, options.hazard_breaks, options.form),
             standing=standing(tables, record.problems(), derived.relapse_day if derived else {}),
         )
-        results, unable = with_plans(results, options.plans) if results else (None, [])
+        results, unable = with_plans(results, options.plans, options.plans_file) if results else (None, [])
         record.put_problems("plans", unable)
         compared = None
         if options.rivals and results:

@@ -40,7 +40,7 @@ class Standing:
 
 
 def incomplete_doses(study: Study) -> list[Problem]:
-    """For each participant of whom medication rows were set aside, what follows from it; `file` is the participant, `column` medication.
+    """For each participant of whom medication rows were set aside, what follows from it; `column` is medication, and there is no row.
 
     A row belongs to the participant whose id stands in one of its cells, so that a row that could not be cut into cells counts too.
     """
@@ -57,7 +57,9 @@ def incomplete_doses(study: Study) -> list[Problem]:
         who = next((person for person in named if person in people), None)
         if who is not None:
             lost.setdefault(who, set()).add(problem.row)
-    return [Problem(who, None, "medication", _incomplete(rows), "used") for who, rows in sorted(lost.items())]
+    return [
+        Problem(MEDICATION, None, "medication", _incomplete(rows), "used", who) for who, rows in sorted(lost.items())
+    ]
 
 
 def _incomplete(rows: set[int]) -> str:
@@ -70,11 +72,16 @@ def _incomplete(rows: set[int]) -> str:
 
 def still_incomplete(known: Sequence[Problem], read: Sequence[str]) -> list[Problem]:
     """Problems of `incomplete_doses` on participants who were not read again."""
-    return [p for p in known if _is_incomplete(p) and p.file not in set(read)]
+    return [p for p in known if _is_incomplete(p) and _whose(p) not in set(read)]
 
 
 def _is_incomplete(problem: Problem) -> bool:
-    return problem.column == "medication" and problem.row is None and as_participant(problem.file) == problem.file
+    return problem.column == "medication" and problem.row is None and as_participant(_whose(problem)) == _whose(problem)
+
+
+def _whose(problem: Problem) -> str:
+    """The participant; a record of an older run has it as the file."""
+    return problem.participant_id or problem.file
 
 
 def standing(
@@ -89,7 +96,7 @@ def standing(
                 f"the medication table could not be read, so doses are not known: {refused[0]}"
             )
     for problem in filter(_is_incomplete, problems):
-        void.setdefault(problem.file, []).append(problem.problem)
+        void.setdefault(_whose(problem), []).append(problem.problem)
     unknown = frozenset(void)
     relapse_day, death_day = (_first_day(tables["events"], event) for event in ("relapse", "death"))
     for who in death_day:
@@ -102,10 +109,9 @@ def without_records(people: Table, last_day: np.ndarray) -> list[Problem]:
     """Participants of whom there is nothing dated; `last_day` is the panel's, in the order of `people`."""
     why = "has no dated rating, scan, treatment or event that can be used, so there is no result. Add records, or remove the row."
     return [
-        Problem(
-            people.file[i], int(people.row[i]), "participant_id", f'"{people["participant_id"][i]}" {why}', "set_aside"
-        )
-        for i in np.flatnonzero(np.isnan(last_day))
+        Problem(people.file[i], int(people.row[i]), "participant_id", f'"{who}" {why}', "set_aside", who)
+        for i, who in enumerate(people["participant_id"].tolist())
+        if np.isnan(last_day[i])
     ]
 
 

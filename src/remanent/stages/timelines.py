@@ -164,8 +164,10 @@ def _scans(features: Table, who: str) -> tuple[show.Scan, ...]:
 
 
 def _concerns(problem: Problem, who: str) -> bool:
-    """Whether a problem lies in a participant's own files."""
-    return any(part == who or part.startswith((f"{who}_", f"{who}.")) for part in problem.file.split("/"))
+    """Whether a problem lies in a participant's rows or own files."""
+    return problem.participant_id == who or any(
+        part == who or part.startswith((f"{who}_", f"{who}.")) for part in problem.file.split("/")
+    )
 
 
 def _end_of_record(events: Sequence[show.Event]) -> tuple[str, ...]:

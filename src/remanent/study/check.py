@@ -13,6 +13,7 @@ from remanent.study.people import parted
 from remanent.study.table import Study, Table
 
 WIDTH = 118
+_REST = "`remanent check --all` lists them"
 PATIENTS_SHOWN = 20
 GROUPS_SHOWN = 15
 _FUNCTION = frozenset({"xcpd", "fmriprep"})
@@ -224,8 +225,9 @@ def _lacking(patients: Sequence[PatientSummary]) -> tuple[str, ...]:
     return tuple(said.format(count, n) + ("." if count else f": {without}.") for count, said, without in words)
 
 
-def render(summary: Summary) -> str:
-    """The summary as text, one screen."""
+def render(summary: Summary, *, everything: bool = False) -> str:
+    """The summary as text: one screen, or `everything`."""
+    patients_shown, groups_shown = (None, None) if everything else (PATIENTS_SHOWN, GROUPS_SHOWN)
     usable = sum(patient.usable for patient in summary.patients)
     head = [f"{summary.root}: {usable} of {len(summary.patients)} participants can be used", ""]
     healthy = sum(patient.healthy for patient in summary.patients)
@@ -233,7 +235,8 @@ def render(summary: Summary) -> str:
         head.insert(
             1, f"  {healthy} of them healthy: patients are compared with them, nothing is fitted to them or forecast"
         )
-    parts = [head, _totals(summary), _patients(summary.patients), _problems(summary.problems), ["For the questions:"]]
+    patients, problems = _patients(summary.patients, patients_shown), _problems(summary.problems, groups_shown)
+    parts = [head, _totals(summary), patients, problems, ["For the questions:"]]
     lines = [line for part in parts for line in part] + [f"  {words}" for words in summary.lacking]
     return "\n".join(lines) + "\n"
 
@@ -252,14 +255,14 @@ def _totals(summary: Summary) -> list[str]:
     return [*lines, *textwrap.wrap(f"  none: {none}" if none else "", WIDTH, subsequent_indent="        "), ""]
 
 
-def _patients(patients: Sequence[PatientSummary]) -> list[str]:
+def _patients(patients: Sequence[PatientSummary], shown: int | None) -> list[str]:
     if not any(patient.kinds for patient in patients):
         return []
     worst = sorted(patients, key=lambda patient: (patient.usable, patient.kinds, patient.records["symptoms"]))
     head = f"{'participant':<18}{'function':>9}{'structure':>10}{'ratings':>9}{'days':>14}{'doses':>7}{'changes':>8}"
-    lines = [f"{head}{'ECT':>5}{'labs':>6}{'sleep':>6}  events", *map(_line, worst[:PATIENTS_SHOWN])]
-    if len(patients) > PATIENTS_SHOWN:
-        lines.append(f"  and {len(patients) - PATIENTS_SHOWN} more with as much or more, see problems.tsv")
+    lines = [f"{head}{'ECT':>5}{'labs':>6}{'sleep':>6}  events", *map(_line, worst[:shown])]
+    if rest := len(worst[shown:]) if shown else 0:
+        lines.append(f"  and {rest} more with as much or more: {_REST}")
     return [*lines, ""]
 
 
@@ -274,7 +277,7 @@ def _line(patient: PatientSummary) -> str:
     )[:WIDTH].rstrip()
 
 
-def _problems(groups: Sequence[ProblemGroup]) -> list[str]:
+def _problems(groups: Sequence[ProblemGroup], shown: int | None) -> list[str]:
     if not groups:
         return ["Problems: none", ""]
     counts = Counter({"refused": 0, "set_aside": 0, "used": 0})
@@ -283,10 +286,10 @@ def _problems(groups: Sequence[ProblemGroup]) -> list[str]:
     lines = [
         f"Problems: {counts['refused']} refused, {counts['set_aside']} set aside, {counts['used']} used but to be looked at"
     ]
-    for group in groups[:GROUPS_SHOWN]:
+    for group in groups[:shown]:
         lines += _group(group)
-    if len(groups) > GROUPS_SHOWN:
-        lines.append(f"  and {len(groups) - GROUPS_SHOWN} more kinds of problem, see problems.tsv")
+    if rest := len(groups[shown:]) if shown else 0:
+        lines.append(f"  and {rest} more kinds of problem: {_REST}")
     return [*lines, ""]
 
 

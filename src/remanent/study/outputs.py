@@ -145,11 +145,19 @@ def write_outputs(
     for path, data in content.items():
         write_whole(out / path, data)
     for name in tables:
-        _write_json((out / spec[name].path).with_suffix(".json"), schema.sidecar(spec[name]))
+        _write_sidecar(out, spec[name])
     write_whole(out / ".bidsignore", _ignored(spec).encode())
     write_whole(out / "README.md", _readme(spec).encode())
     _write_json(out / "dataset_description.json", description)
     return [out / path for path in content]
+
+
+def write_table(out: Path, name: str, columns: Mapping[str, Any]) -> Path:
+    """Write one table of the results and its sidecar; where it is."""
+    spec = schema.OUTPUT[name]
+    write_whole(out / spec.path, table_bytes(spec, columns))
+    _write_sidecar(out, spec)
+    return out / spec.path
 
 
 def table_bytes(spec: schema.TableSpec, columns: Mapping[str, Any]) -> bytes:
@@ -199,6 +207,10 @@ _WRITE: Mapping[str, Callable[[Any], str]] = {
     "integer": lambda value: str(int(value)),
     "boolean": _boolean,
 }
+
+
+def _write_sidecar(out: Path, spec: schema.TableSpec) -> None:
+    _write_json((out / spec.path).with_suffix(".json"), schema.sidecar(spec))
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

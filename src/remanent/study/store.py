@@ -225,8 +225,8 @@ class Record:
     def problems(self) -> tuple[Problem, ...]:
         """Current problems of all stages."""
         table = self.table("problems")
-        rows = zip(*(table[name].tolist() for name in ("file", "row", "column", "problem", "action")), strict=True)
-        return tuple(Problem(f, None if math.isnan(r) else int(r), c or "", p, a) for f, r, c, p, a in rows)
+        rows = zip(*(table[name].tolist() for name in table.spec.column), strict=True)
+        return tuple(Problem(f, None if math.isnan(r) else int(r), c or "", p, a, w or "") for f, r, c, p, a, w in rows)
 
     def put_draws(self, name: str, values: Mapping[str, np.ndarray]) -> Path:
         """Write arrays with a common first axis, e.g. [draw, ...], to ``draws/`` and refer to the file by its hash."""
@@ -266,6 +266,12 @@ class Record:
             for name in sorted(sources(connection, ARTIFACT.name) - given.keys()):
                 if not name.startswith("draws/"):
                     merge(connection, chain, Source(ARTIFACT.name, name, None), NOTHING)
+
+    def put_file(self, path: Path) -> None:
+        """Note the hash of one of OUT's result files; what is noted of others stays."""
+        folder = self._out()
+        with self._writing() as (connection, chain):
+            put_file(connection, chain, path.relative_to(folder).as_posix(), folder, path)
 
     def audit(self, action: str, subject: str, detail: Detail) -> int:
         """Add an entry to the audit and return its number. Participant ids are hashed; give no patient values."""

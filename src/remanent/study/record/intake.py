@@ -43,6 +43,7 @@ def put_problems(
 ) -> None:
     """Make `problems` the current ones of a stage; with `only`, those of other participants stay."""
     columns = {name: [getattr(problem, name) for problem in problems] for name in SPECS["problems"].column}
+    columns["participant_id"] = [problem.participant_id or None for problem in problems]
     rows = encode(as_table("problems", columns))
     merge(connection, chain, Source("problems", stage, None, only), rows)
 
