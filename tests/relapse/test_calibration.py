@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
 
 from remanent.relapse import calibration as cal
-from remanent.relapse.score import Outcome, outcome
+from remanent.relapse.score import Outcome, outcome, patient_weights
 
 DAY = 180.0
 
@@ -91,3 +92,32 @@ def test_below_the_least_forecast_the_model_treats_everyone() -> None:
     everyone = cal.net_benefit(known, np.ones(200, bool), DAY, 0.1, weight)
     assert cal.net_benefit(known, risk >= 0.0, DAY, 0.1, weight) == pytest.approx(everyone)
     assert cal.net_benefit(known, risk > 2.0, DAY, 0.1, weight).item() == 0.0
+
+
+@pytest.mark.parametrize(("each", "worth"), [(1, 8), (2, 4)])
+def test_a_share_at_an_end_has_the_exact_interval_of_as_many_patients(each: int, worth: int) -> None:
+    """Groups of eight forecasts, of `each` a patient: nobody of n relapses with 5 % probability where the share is 1 - 0.05^(1/n)."""
+    risk = np.repeat([0.1, 0.9], 20) + np.linspace(0, 1e-3, 40)
+    time, event = np.repeat([300.0, 50.0], 20), np.repeat([False, True], 20)
+    known = Outcome(time, event, np.arange(40) // each, np.zeros(40, int))
+    groups = cal.calibration(known, risk, DAY, patient_weights(known.patient, 200, np.random.default_rng(0))).groups
+    assert [g.observed.value for g in groups] == [0.0, 0.0, 0.5, 1.0, 1.0]
+    for none, everybody in zip(groups[:2], groups[3:], strict=True):
+        assert none.observed.lower == 0.0
+        assert binom.cdf(0, worth, none.observed.upper) == pytest.approx(0.05)
+        assert everybody.observed.lower == pytest.approx(1 - none.observed.upper)
+        assert everybody.observed.upper == 1.0
+
+
+def test_censoring_leaves_fewer_patients_to_an_end() -> None:
+    """Who was watched for a while only is worth nothing there: what counts is who was watched to the end."""
+    rng = np.random.default_rng(3)
+    time = np.where(np.arange(60) % 3 < 2, rng.uniform(10, 170, 60), 300.0)
+    time[55:], event = 20.0, np.arange(60) >= 55
+    known, risk = outcome(time, event), np.linspace(0.1, 0.9, 60)
+    groups = cal.calibration(known, risk, DAY, patient_weights(known.patient, 200, rng)).groups
+    for k, group in enumerate(groups[:4]):
+        followed = int((time[12 * k : 12 * (k + 1)] > DAY).sum())
+        assert followed < group.rows == 12
+        assert group.observed.value == 0.0
+        assert binom.cdf(0, followed, group.observed.upper) == pytest.approx(0.05)

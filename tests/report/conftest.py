@@ -346,8 +346,8 @@ def _calibration() -> Calibration:
     unknown = (*groups[:4], CalibrationGroup(16, 0.6, np.nan, np.nan, np.nan))
     return Calibration(
         (
-            CalibrationCurve(91, 80, 14, groups, (0.02, -0.05, 0.09), (0.9, 0.5, 1.4)),
-            CalibrationCurve(182, 80, 23, unknown, (-0.01, -0.08, 0.07), (np.nan, np.nan, np.nan)),
+            CalibrationCurve(91, 80, 14, 160, 0.24, groups, (0.02, -0.05, 0.09), (0.9, 0.5, 1.4)),
+            CalibrationCurve(182, 80, 23, 120, 0.31, unknown, (-0.01, -0.08, 0.07), (np.nan, np.nan, np.nan)),
         ),
         unsaid="",
     )

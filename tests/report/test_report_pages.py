@@ -227,6 +227,20 @@ def test_a_command_in_a_reason_stays_on_one_line_and_is_text(make_cohort):
     assert "<code>remanent run --rivals</code> &lt;b&gt;" in page
 
 
+def test_forecasts_that_were_off_are_said_to_be_beside_them(make_patient, make_cohort):
+    cohort = make_cohort()
+    page = render_index(cohort)
+    assert "were too low" not in page
+    curves = tuple(dataclasses.replace(c, in_the_large=(0.17, 0.04, 0.3)) for c in cohort.calibration.curves)
+    off = dataclasses.replace(cohort, calibration=dataclasses.replace(cohort.calibration, curves=curves))
+    page = render_index(off).replace("\u00a0", " ")
+    assert page.index("were too low") < page.index('<table class="patients')
+    assert "17 percentage points (4 to 30)" in page
+    assert "Forecasts were too low" in render_patient(
+        dataclasses.replace(make_patient(), caution="forecasts were too low")
+    )
+
+
 def test_a_fit_that_did_not_converge_shows_an_alarm_and_no_finding(make_patient, make_cohort):
     view = dataclasses.replace(
         make_patient(),

@@ -8,6 +8,8 @@ from test_comparable import People, recorded, study, tables  # noqa: F401 - fixt
 
 from remanent.relapse.rivals import DAYS
 from remanent.relapse.score import outcome, patient_weights
+from remanent.report.check_figures import calibration_caution, calibration_summary
+from remanent.report.checks import Calibration
 from remanent.report.words import feature_label
 from remanent.stages.checks import LEAST_RELAPSES, calibration_of, sites_of
 from remanent.stages.comparable import compare
@@ -68,6 +70,37 @@ def test_a_horizon_with_few_relapses_is_left_out_and_named():
     found = calibration_of(cut)
     assert [curve.horizon_days for curve in found.curves] == [182.0]
     assert "within 91 days" in found.note
+
+
+def test_the_sentence_counts_forecasts_and_nothing_else():
+    """Three forecasts a patient: what is predicted, observed and told apart is of the same 90 forecasts."""
+    whole = made(90, seed=3)
+    thrice = replace(
+        whole, scored=tuple(replace(one, known=replace(one.known, patient=np.arange(90) // 3)) for one in whole.scored)
+    )
+    found = calibration_of(thrice)
+    curve = next(one for one in found.curves if one.horizon_days == 182)
+    at = whole.scored[1]
+    predicted = float(whole.competitors[1].risk[:, list(DAYS).index(182)].mean())
+    observed = float((at.known.time_days <= 182).mean())
+    assert (curve.forecasts, curve.patients) == (90, 30)
+    assert curve.predicted == pytest.approx(predicted)
+    said = calibration_summary(found).replace("\u00a0", " ")
+    assert (
+        f"90 forecasts for 30 patients: relapse predicted in {100 * predicted:.0f} %, observed in {100 * observed:.0f} %"
+        in said
+    )
+    assert "patients relapsed" not in said
+
+
+def test_forecasts_that_are_off_are_said_to_be_wherever_they_are_shown():
+    true, doubled = calibration_of(made(1500)), calibration_of(made(1500, truth=2.0))
+    halved = calibration_of(made(1500, truth=0.5))
+    assert calibration_caution(true, 182.0) == ""
+    assert "too low" in calibration_caution(doubled, 182.0)
+    assert "too high" in calibration_caution(halved, 182.0)
+    assert calibration_caution(doubled, 364.0) == ""
+    assert calibration_caution(Calibration(), 182.0) == ""
 
 
 def test_sites_come_together_and_the_most_different_measure_comes_first(study, tables, tmp_path):  # noqa: F811

@@ -7,8 +7,9 @@ import pytest
 
 from remanent.dynamics.priors import table as prior_table
 from remanent.plan.decide import shipped_thresholds
+from remanent.report.checks import Calibration, CalibrationCurve
 from remanent.stages.analyse import Results
-from remanent.stages.methods import equations
+from remanent.stages.methods import calibration_words, equations
 from small import PEOPLE, Ran
 
 
@@ -39,6 +40,14 @@ def test_every_prior_and_threshold_stands_there_with_its_status_and_source(words
     for entry in entries:
         assert " ".join(entry["source"].split()) in words
         assert entry["status"] in {"published", "derived", "assumed"}
+
+
+def test_how_forecasts_of_others_fared_stands_there_or_why_it_is_not_known(words: str) -> None:
+    assert "Calibration of the forecasts Not assessed in this run" in words
+    off = CalibrationCurve(182.0, 40, 20, 80, 0.36, (), (0.17, 0.04, 0.3), (0.8, 0.4, 1.3))
+    said = calibration_words(Calibration((off,), unsaid="")).replace("\u00a0", " ")
+    assert "80 forecasts for 40 patients: relapse predicted in 36 %, observed in 53 %" in said
+    assert "were too low" in said
 
 
 def test_the_form_with_two_basins_has_its_own_equations() -> None:

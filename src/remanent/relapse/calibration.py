@@ -2,7 +2,8 @@ r"""Do forecasts of relapse mean what they say, and would acting on them help? U
 
 * in the large: observed less mean predicted risk; observed is :math:`\frac1n\sum w^{case}`, which is 1 - Kaplan-Meier (weights: `score`)
 * slope: of logit p in a logistic regression of relapse by day t, cases and controls weighed by inverse probability of censoring (ideal: 1)
-* curve: weighed share of cases in groups of equal size by forecast
+* curve: weighed share of cases in groups of equal size by forecast; where it is 0 or 1 no resample differs, and the interval ends at the exact limit of a
+  share nobody (everybody) of n shows, :math:`1 - 0.05^{1/n}` from that end (the rule of three), n as many patients as the weights are worth (Kish)
 * net benefit at threshold q: :math:`P(p \ge q)[F_q(t) - (1 - F_q(t))\,q/(1-q)]`, F the Kaplan-Meier risk among those at or above q
   (Vickers 2008, doi:10.1186/1472-6947-8-53), beside treating everyone and treating no one (0)
 """
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from remanent.relapse.score import (
+    INTERVAL,
     Draws,
     Outcome,
     Rows,
@@ -28,6 +30,7 @@ THRESHOLDS = tuple(np.round(np.arange(0.05, 0.85, 0.05), 2).tolist())
 GROUPS = 5
 _LEAST_RISK = 1e-6
 _STEPS = 50
+_TAIL = (100 - INTERVAL[1]) / 100
 _STEEPEST = 50.0  # a logistic slope beyond it means that cases and controls are apart: there is none
 
 
@@ -68,10 +71,10 @@ def calibration(known: Outcome, risk: Rows, day: float, weight: Weights) -> Cali
     apart = (case.sum(1) - weight @ risk) / weight.sum(1)
     varied: Status = "estimated" if np.ptp(risk) > 1e-9 else "one_prediction"
     slope = _slope(risk, case, control) if varied == "estimated" else np.full(len(weight), np.nan)
-    return Calibration(as_score(apart), as_score(slope, varied), _groups(risk, case, control))
+    return Calibration(as_score(apart), as_score(slope, varied), _groups(known, risk, case, control))
 
 
-def _groups(risk: np.ndarray, case: np.ndarray, control: np.ndarray) -> tuple[Group, ...]:
+def _groups(known: Outcome, risk: np.ndarray, case: np.ndarray, control: np.ndarray) -> tuple[Group, ...]:
     edges = np.unique(np.quantile(risk, np.linspace(0, 1, GROUPS + 1)[1:-1]))
     member = np.searchsorted(edges, risk, side="right")
     out = []
@@ -79,8 +82,18 @@ def _groups(risk: np.ndarray, case: np.ndarray, control: np.ndarray) -> tuple[Gr
         rows = member == one
         cases, controls = case[:, rows].sum(1), control[:, rows].sum(1)
         share = np.divide(cases, cases + controls, out=np.full(len(cases), np.nan), where=cases + controls > 0)
-        out.append(Group(int(rows.sum()), float(risk[rows].mean()), as_score(share, undefined="nobody_followed")))
+        observed = as_score(share, undefined="nobody_followed")
+        if min(cases[0], controls[0]) < 1e-12 < max(cases[0], controls[0]):
+            observed = _at_an_end(bool(cases[0] > controls[0]), known.patient[rows], (case + control)[0, rows])
+        out.append(Group(int(rows.sum()), float(risk[rows].mean()), observed))
     return tuple(out)
+
+
+def _at_an_end(everybody: bool, patient: np.ndarray, weight: np.ndarray) -> Score:
+    """Share and interval where nobody relapsed, or everybody; forecasts of one patient count as one."""
+    each = np.bincount(np.unique(patient, return_inverse=True)[1], weight)
+    limit = _TAIL ** ((each**2).sum() / each.sum() ** 2)
+    return Score(1.0, limit, 1.0, "estimated") if everybody else Score(0.0, 0.0, 1 - limit, "estimated")
 
 
 def _slope(risk: np.ndarray, case: np.ndarray, control: np.ndarray) -> Draws:

@@ -43,16 +43,34 @@ def _draw_curve(panel: Panel, curve: CalibrationCurve) -> None:
 
 
 def calibration_summary(found: Calibration) -> str:
-    """Return how far predicted and observed lie apart at each horizon."""
+    """Return how far predicted and observed lie apart at each horizon, counted by forecast."""
     parts = []
     for curve in found.curves:
         apart = _with_interval(curve.in_the_large, 100, "percentage points")
         slope = _with_interval(curve.slope, 1, "")
         parts.append(
-            f"within {span_label(curve.horizon_days)}, {curve.relapsed} of {count(curve.patients, 'patient')} relapsed; "
-            f"observed less predicted: {apart}; slope (1 is ideal): {slope}"
+            f"within {span_label(curve.horizon_days)}, {_both(curve)}; observed less predicted: {apart}; slope (1 is ideal): {slope}"
         )
     return ". ".join(part[0].upper() + part[1:] for part in parts) + "."
+
+
+def _both(curve: CalibrationCurve) -> str:
+    """What was forecast and what came, of the same forecasts."""
+    made = f"{count(curve.forecasts, 'forecast')} for {count(curve.patients, 'patient')}: relapse predicted in {percent(curve.predicted)}"
+    observed = curve.predicted + curve.in_the_large[0]
+    return f"{made}, observed in {percent(observed)} (weighed for censoring)" if np.isfinite(observed) else made
+
+
+def calibration_caution(found: Calibration, horizon_days: float) -> str:
+    """Return that forecasts within the horizon were too low or too high, where observed and predicted lie apart beyond their interval; else nothing."""
+    curve = next((one for one in found.curves if one.horizon_days == horizon_days), None)
+    if curve is None or not (curve.in_the_large[1] > 0 or curve.in_the_large[2] < 0):
+        return ""
+    way = "low" if curve.in_the_large[0] > 0 else "high"
+    return (
+        f"In this study forecasts of relapse within {span_label(horizon_days)} were too {way}. By models that had not seen the patient, {_both(curve)}; "
+        f"observed less predicted: {_with_interval(curve.in_the_large, 100, 'percentage points')}. Read every forecast and every hold here with that in mind"
+    )
 
 
 def _with_interval(parts: tuple[float, float, float], scale: float, unit: str) -> str:

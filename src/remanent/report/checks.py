@@ -23,7 +23,9 @@ class CalibrationCurve:
     Attributes
     ----------
     patients, relapsed
-        Patients with a forecast; those among them who relapsed within the horizon.
+        Patients with a forecast; those among them who relapsed within the horizon of one.
+    forecasts, predicted
+        Forecasts (a patient has one at each landmark) and their mean.
     in_the_large, slope
         Observed less predicted, and the logistic slope (1 is ideal), each (value, lower, upper) with NaN where there is none.
     """
@@ -31,6 +33,8 @@ class CalibrationCurve:
     horizon_days: float
     patients: int
     relapsed: int
+    forecasts: int
+    predicted: float
     groups: tuple[CalibrationGroup, ...]
     in_the_large: tuple[float, float, float]
     slope: tuple[float, float, float]

@@ -322,7 +322,7 @@ class PatientView:
 
     `flags` are warnings in words (drift between scanners, versions known to be wrong); `early_warning` what momentary ratings show and
     `stability` what withdrawal under stress would do, in sentences;
-    `headline_horizon_days` is the horizon of the numbers at the top.
+    `headline_horizon_days` is the horizon of the numbers at the top; `caution` says where forecasts in this study were too low or too high.
     """
 
     participant_id: str
@@ -342,6 +342,7 @@ class PatientView:
     fit: FitStatus = FitStatus()
     provenance: Provenance = field(default_factory=Provenance)
     headline_horizon_days: float = 182.0
+    caution: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,12 +61,15 @@ def calibration_of(rivalry: Rivalry | None) -> show.Calibration:
 
 def _curve(at: Scored, ours: Competitor) -> show.CalibrationCurve:
     upto = int(np.searchsorted(DAYS, at.horizon_days))
-    shape = calibration(at.known, ours.risk[at.rows][:, upto], at.horizon_days, at.weight)
+    risk = ours.risk[at.rows][:, upto]
+    shape = calibration(at.known, risk, at.horizon_days, at.weight)
     relapsed = at.known.event & (at.known.time_days <= at.horizon_days)
     return show.CalibrationCurve(
         horizon_days=at.horizon_days,
         patients=len(np.unique(at.known.patient)),
         relapsed=len(np.unique(at.known.patient[relapsed])),
+        forecasts=len(at.known),
+        predicted=float(risk.mean()),
         groups=tuple(show.CalibrationGroup(g.rows, g.predicted, *_parts(g.observed)) for g in shape.groups),
         in_the_large=_parts(shape.in_the_large),
         slope=_parts(shape.slope),

@@ -14,6 +14,9 @@ from remanent.dynamics.priors import meanings
 from remanent.dynamics.priors import table as prior_table
 from remanent.dynamics.weighing import message
 from remanent.plan.decide import LIMITS, Thresholds, shipped_thresholds
+from remanent.relapse.definition import HEADLINE_DAYS
+from remanent.report.check_figures import calibration_caution, calibration_summary
+from remanent.report.checks import Calibration
 from remanent.report.methods import MethodsView, Sourced, references
 from remanent.stages.analyse import DRAWS, Results
 from remanent.stages.timelines import Context
@@ -40,6 +43,7 @@ def methods_view(
         ("Inference", _inference(results)),
         ("Mechanisms", _mechanisms(results)),
         ("Forecasts and advice", _forecasts(results)),
+        ("Calibration of the forecasts", "" if results is None else calibration_words(context.checks.calibration)),
     )
     return MethodsView(
         study=context.study,
@@ -51,6 +55,14 @@ def methods_view(
         references=references(),
         provenance=context.provenance,
     )
+
+
+def calibration_words(found: Calibration) -> str:
+    """How forecasts of patients left out fared, or why that is not known."""
+    if not found.curves:
+        return found.unsaid
+    caution = calibration_caution(found, HEADLINE_DAYS)
+    return f"{calibration_summary(found)} {caution}{'.' if caution else ''} {found.note}".strip()
 
 
 def equations(form: model.FormName) -> str:

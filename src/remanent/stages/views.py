@@ -17,6 +17,7 @@ from remanent.plan.simulate import PLAN_WORDS
 from remanent.relapse.definition import HEADLINE_DAYS, HORIZONS_DAYS
 from remanent.relapse.predict import EDGES_DAYS, Estimate
 from remanent.report import views as show
+from remanent.report.check_figures import calibration_caution
 from remanent.report.words import feature_label
 from remanent.stages.analyse import Results
 from remanent.stages.contribution import HORIZON_DAYS
@@ -82,6 +83,7 @@ def _patient(panel: Panel, results: Results | None, context: Context, i: int, la
         else stability_words(results, context.planning.stability, lane, HEADLINE_DAYS),
         mechanisms=_mechanisms(results, lane),
         modalities=_modalities(results, lane),
+        caution=calibration_caution(context.checks.calibration, HEADLINE_DAYS),
     )
 
 
