@@ -296,6 +296,15 @@ def test_a_dose_is_doubted_in_the_light_of_the_one_before_and_a_lost_row_is_no_c
     assert tables["medication"].row.tolist() == [2, 3, 4, 6]
 
 
+def test_two_ratings_of_a_day_are_one_by_their_mean_and_a_row_that_stands_twice_is_used_once(make_study):
+    text = "participant_id day total\nsub-01 3.2 5\nsub-01 3.8 7\nsub-02 4 9\nsub-02 4 11\n"
+    tables, problems = read(make_study({"phenotype/phq9.tsv": text}))
+    assert [(p.row, p.action) for p in problems] == [(5, "set_aside"), (2, "used")]
+    assert "only the first is used" in problems[0].problem
+    assert 'rated "2" times on this day; the model takes that as one rating, their mean' in problems[1].problem
+    assert tables["symptoms"]["value"].tolist() == [5, 7, 9]
+
+
 def test_the_nearest_drug_is_suggested(make_study):
     root = make_study({"phenotype/medication.tsv": "participant_id drug dose_mg_day\nsub-01 setralin 50\n"})
     _, problems = read(root, suggest_drug=lambda name: "sertraline" if name == "setralin" else None)

@@ -82,6 +82,25 @@ def test_a_file_that_is_no_specification_is_refused(content: bytes, tmp_path: Pa
         read_spec(tmp_path / "spec.yaml")
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["n_patients: 1\nn_patients: 5\n", "params: {k_f: 0.2, k_f: 0.3}\n", '{"n_patients": 1, "n_patients": 2}'],
+)
+def test_a_field_that_stands_twice_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(content)
+    with pytest.raises(InputError, match="stands twice"):
+        read_spec(tmp_path / "a.yaml")
+
+
+def test_days_after_the_end_of_follow_up_are_refused() -> None:
+    with pytest.raises(InputError, match="scan_days has 500, 900 with follow_up_days 364"):
+        demo_spec(scan_days=[-28, 7, 500, 900], follow_up_days=364)
+    with pytest.raises(InputError, match="rating_days has 800"):
+        demo_spec(rating_days=[3, 800])
+    assert demo_spec(follow_up_days=100, enrolment_days=10).follow_up_days == 100
+    assert demo_spec(scan_days=[7, 500], follow_up_days=500).scan_days == (7, 500)
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_spec(tmp_path / "nothing.yaml")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from remanent._errors import InputError
+from remanent._yaml import read_written
 
 Role = Literal["viewer", "analyst", "admin"]
 ROLES: tuple[Role, ...] = ("viewer", "analyst", "admin")
@@ -85,7 +86,7 @@ def read_settings(path: Path | None, port: int) -> Settings:
 
     where = str(path)
     try:
-        found = yaml.safe_load(path.read_text("utf-8"))
+        found = read_written(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"cannot be read as YAML: {error}", where=where, do=_DO) from error
     if not isinstance(found, dict) or set(found) != {"proxy", "users"}:

@@ -9,6 +9,7 @@ from typing import Literal
 import yaml
 
 from remanent._errors import InputError
+from remanent._yaml import read_written
 from remanent.plan.decide import Thresholds, shipped_thresholds
 from remanent.plan.parse import parse_plans
 from remanent.plan.plans import PlanSpec
@@ -55,7 +56,7 @@ def read_plans(path: Path) -> tuple[PlanSpec, ...]:
     """
     where = str(path)
     try:
-        found = yaml.safe_load(path.read_text("utf-8"))
+        found = read_written(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(
             f"cannot be read as YAML or JSON: {error}", where=where, do="Start from docs/plan.md."
@@ -73,7 +74,7 @@ def read_thresholds(path: Path) -> Mapping[str, Thresholds | None]:
     """
     where, shipped = str(path), shipped_thresholds()
     try:
-        found = yaml.safe_load(path.read_text("utf-8"))
+        found = read_written(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(
             f"cannot be read as YAML: {error}", where=where, do="Start from the shipped thresholds.yaml."

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from remanent._errors import InputError, Problem
+from remanent._yaml import read_written
 from remanent.study import schema
 from remanent.study.examine import examine
 from remanent.study.rules import Context, DoubtDose, as_participant
@@ -136,7 +137,7 @@ def _mapping(path: Path) -> Mapped:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_bytes())
+        content = read_written(path.read_bytes())
         tables = {name: _blocks(name, blocks) for name, blocks in content["tables"].items()}
         days = {str(event): float(day) for event, day in (content.get("events") or {}).items()}
         return Mapped(content["participant"], content.get("day_zero", ""), days, tables)

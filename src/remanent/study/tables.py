@@ -80,7 +80,7 @@ def read_tables(
         if name not in tables:
             tables[name], more = without_duplicates(merged(spec, parts))
             problems += more
-    return tables, (*problems, *contradictions(tables))
+    return tables, (*problems, *_crowded(tables["symptoms"]), *contradictions(tables))
 
 
 def _people(root: Path, folders: list[str]) -> tuple[Table, tuple[Problem, ...]]:
@@ -184,13 +184,13 @@ def _read_phenotype(path: Path, context: Context) -> tuple[Table | None, tuple[P
     if instrument is None:
         return None, (*problems, *more)
     table, rest = read_table(path, file, schema.instrument_spec(instrument), context)
-    crowded = () if table is None else _crowded(table)
-    return table and as_symptoms(table, instrument), (*more, *rest, *crowded)
+    return table and as_symptoms(table, instrument), (*more, *rest)
 
 
 def _crowded(ratings: Table) -> tuple[Problem, ...]:
-    """Say it of days with several ratings of one person, which the panel takes as one."""
-    keys = list(zip(ratings["participant_id"].tolist(), np.floor(ratings["day"]).tolist(), strict=True))
+    """Say it of days with several ratings of one person on one scale, which the panel takes as one."""
+    who, scale = ratings["participant_id"].tolist(), ratings["instrument"].tolist()
+    keys = list(zip(who, scale, np.floor(ratings["day"]).tolist(), strict=True))
     times, found = Counter(keys), []
     for i, key in enumerate(keys):
         if (count := times.pop(key, 1)) > 1:

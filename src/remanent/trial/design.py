@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from remanent._errors import InputError
+from remanent._yaml import read_written
 from remanent.dynamics.priors import MECHANISMS
 from remanent.trial.policy import Policy, Protocol, Stage
 
@@ -97,7 +98,7 @@ def read_trial(path: Path | str) -> TrialSpec:
     """
     where, text = str(path), _text(path)
     try:
-        document = yaml.safe_load(text)
+        document = read_written(text)
     except yaml.YAMLError as error:
         raise InputError(f"is neither YAML nor JSON ({error})", where=where, do="Correct the file") from error
     if document is not None and not isinstance(document, Mapping):

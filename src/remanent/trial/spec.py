@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 
 from remanent._errors import InputError
+from remanent._yaml import read_written
 from remanent.dynamics.priors import MECHANISMS
 from remanent.study.schema import DIAGNOSES
 from remanent.treatment.drugs import known
@@ -100,7 +101,7 @@ def read_spec(path: Path | str) -> CohortSpec:
         The file cannot be read, or a field is unknown or impossible.
     """
     try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        document = read_written(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=str(path), do="Check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -125,6 +126,7 @@ def _spec(changes: Mapping[str, Any], where: str) -> CohortSpec:
         )
     values = {name: _checked(name, value, where) for name, value in {**_defaults(), **changes}.items()}
     spec = CohortSpec(**values)
+    _within_follow_up(spec, changes, where)
     for mechanism in spec.mechanism:
         reference_params(mechanism, spec.params)
     if spec.enrolment_days >= spec.follow_up_days:
@@ -135,6 +137,18 @@ def _spec(changes: Mapping[str, Any], where: str) -> CohortSpec:
             do="Enrol over fewer days than patients are followed",
         )
     return spec
+
+
+def _within_follow_up(spec: CohortSpec, changes: Mapping[str, Any], where: str) -> None:
+    """Refuse days that were asked for and that nobody would be seen on; the shipped ones end with the follow-up."""
+    for name in sorted({"scan_days", "rating_days", "madrs_days"} & set(changes)):
+        if late := [day for day in getattr(spec, name) if day > spec.follow_up_days]:
+            raise InputError(
+                f"{name} has {', '.join(map(str, late))} with follow_up_days {spec.follow_up_days}",
+                where=where,
+                why="Nobody is followed so long, so nothing would come of these days",
+                do="Leave them out, or follow longer",
+            )
 
 
 def _checked(name: str, value: object, where: str) -> Any:
