@@ -27,7 +27,7 @@ def test_one_patient_gets_a_labelled_prior_forecast_and_no_advice(tmp_path: Path
     assert "the reference prior, made on" in page
     assert "converged (mode found" not in page
     methods = " ".join((out / "methods.html").read_text().split())
-    assert "No population was fitted: 1 patients are fewer than the 8 that a fit needs." in methods
+    assert "No population was fitted: a fit needs 8 patients whose doses are known, this study has 1." in methods
     assert "All fits converged" not in methods
     assert "The cohort fit converged" not in (out / "index.html").read_text()
     assert "patients with an informed forecast" not in methods

@@ -167,7 +167,7 @@ def test_who_has_unknown_doses_says_nothing_of_what_a_drug_does(results: Results
     assert not any(informed[3] for informed in found.outcome.informed.values())
     assert found.advice[3].code == "not_enough_data"
     assert found.timeline.grid.observed[..., 3].any(), "what was measured is still shown"
-    assert "1 patients whose doses are not fully known took no part" in fit_status(found).message
+    assert "leaves out 1 of 16 patients, whose doses are not fully known" in fit_status(found).message
 
 
 def test_the_dead_and_the_relapsed_have_no_forecast(results: Results) -> None:

@@ -180,7 +180,8 @@ def _inference(results: Results | None) -> str:
         return "No model was fitted: no participant has a dated rating or usable scan."
     if results.reference:
         return (
-            f"No population was fitted: {int(results.fitted.sum())} patients are fewer than the {settings()['cohort']['patients']['value']} that a fit needs. "
+            f"No population was fitted: a fit needs {settings()['cohort']['patients']['value']} patients whose doses are known, this study has "
+            f"{int(results.fitted.sum())}. "
             f"In its place stands {results.reference}, seen through each patient's own records by a Kalman filter. Random seed {results.seed}."
         )
     bad = [f.mechanism for f in results.posterior.fits if not f.converged]

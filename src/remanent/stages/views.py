@@ -115,7 +115,7 @@ def fit_status(results: Results | None) -> show.FitStatus:
             None, f"Nothing was fitted, the study being too small: {results.reference} stands in.{_form_words(results)}"
         )
     left = int((~results.fitted).sum())
-    apart = f" {left} patients whose doses are not fully known took no part in it." if left else ""
+    apart = f" It leaves out {left} of {len(results.fitted)} patients, whose doses are not fully known." if left else ""
     return show.FitStatus(results.posterior.converged, f"{words}{apart}{_form_words(results)}")
 
 
