@@ -22,8 +22,17 @@ def tool():
 def test_the_slope_of_perfect_and_of_too_bold_forecasts(tool) -> None:
     true = np.linspace(0.05, 0.95, 60)
     bold = 1 / (1 + np.exp(-2 * np.log(true / (1 - true))))
-    assert tool.slope(np.column_stack([true, true])) == pytest.approx(1.0, abs=1e-3)
-    assert tool.slope(np.column_stack([bold, true])) == pytest.approx(0.5, abs=1e-2)
+    for own in (False, True):
+        assert tool.slope([np.column_stack([true, true])] * 2, own=own) == pytest.approx(1.0, abs=1e-3)
+        assert tool.slope([np.column_stack([bold, true])], own=own) == pytest.approx(0.5, abs=1e-2)
+
+
+def test_errors_that_a_cohort_shares_flatten_the_slope_of_all_and_not_that_within(tool) -> None:
+    true = np.linspace(0.05, 0.95, 60)
+    logit = np.log(true / (1 - true))
+    per = [np.column_stack([1 / (1 + np.exp(-logit - shift)), true]) for shift in (-1.5, 0.0, 1.5)]
+    assert tool.slope(per, own=False) < 0.8
+    assert tool.slope(per, own=True) == pytest.approx(1.0, abs=0.01)
 
 
 def test_realised_errors_by_hand(tool) -> None:
