@@ -1,5 +1,6 @@
 """The pages in a real browser: no request leaves, no error, nothing overflows, axe finds nothing, A4 prints."""
 
+import dataclasses
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from remanent.report.pages import page_name, render_index, render_patient
+from remanent.report.views import Interval
 
+PRINTED = 688  # pixels of 182 mm, what the margins leave of A4
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
     "--no-sandbox",
@@ -57,6 +60,32 @@ def watched(browser):
     page.on("pageerror", lambda error: said.append(str(error)))
     yield page, asked, said
     context.close()
+
+
+@pytest.mark.parametrize("name", ["index.html", "sub-01.html"])
+def test_many_plans_of_ones_own_fit_screen_and_paper(tmp_path, watched, make_patient, make_cohort, name):
+    page, _, _ = watched
+    view, cohort = make_patient("sub-01"), make_cohort(20)
+    own = {f"plan number {k} of mine": Interval(0.313, 0.211, 0.998) for k in range(5)}
+    rows = tuple(dataclasses.replace(r, relapse={**r.relapse, **own}) if r.relapse else r for r in cohort.rows)
+    plans = tuple(dataclasses.replace(view.forecasts.plans[0], plan=n, label=n, doses=40 * "word ") for n in own)
+    view = dataclasses.replace(
+        view, forecasts=dataclasses.replace(view.forecasts, plans=(*view.forecasts.plans, *plans))
+    )
+    (tmp_path / "index.html").write_text(render_index(dataclasses.replace(cohort, rows=rows)), encoding="utf-8")
+    (tmp_path / "sub-01.html").write_text(render_patient(view), encoding="utf-8")
+    page.goto((tmp_path / name).as_uri())
+    for width, media in ((1280, "screen"), (PRINTED, "print")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(media=media)
+        assert (
+            page.evaluate(
+                """() => [...document.querySelectorAll('table, svg')].filter(e => e.getClientRects().length)
+                .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1
+                    || e.scrollWidth > e.parentElement.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
+            )
+            == []
+        ), media
 
 
 @pytest.mark.parametrize("name", ["index.html", "sub-01.html", "sub-02.html"])

@@ -14,7 +14,7 @@ from matplotlib.markers import MarkerStyle
 from remanent.report.cohort_figures import plot_follow_up, plot_holds
 from remanent.report.figures import plot_forecasts, plot_indicators, plot_mechanisms, plot_remanence
 from remanent.report.paper import figure as on_paper
-from remanent.report.sheet import Panel, Sheet
+from remanent.report.sheet import Line, Panel, Sheet, Words
 from remanent.report.svg import svg
 from remanent.report.theme import day_ticks, nice_ticks
 from remanent.report.timeline import plot_timeline
@@ -77,6 +77,28 @@ def test_every_panel_names_its_unit(all_figures):
         shown = texts(draw())
         for unit in expected[name]:
             assert unit in shown, (name, unit)
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 8, 11])
+def test_every_plan_is_drawn_with_all_its_words(make_patient, count):
+    view = make_patient()
+    long = "sertraline to zero in equal steps of dose over 24 weeks from day 28, in whole tablets; lithium 900 mg/day from today; psychotherapy, 1 a week"
+    plan = view.forecasts.plans[0]
+    plans = tuple(
+        replace(plan, plan=f"own {k}", label=f"my plan number {k} with a name of several words", doses=long)
+        for k in range(count)
+    )
+    sheet = plot_forecasts(replace(view.forecasts, plans=plans))
+    assert len(sheet.panels) == count
+    for k, panel in enumerate(sheet.panels):
+        said = " ".join(mark.text for mark in panel.marks if isinstance(mark, Words))
+        assert sorted(f"my plan number {k} with a name of several words {long}".split()) == sorted(said.split())
+        lines = [mark for mark in panel.marks if isinstance(mark, Line)]
+        assert len(lines) == count
+        assert panel.top + panel.height < sheet.height
+        highest = max(mark.offset[1] for mark in panel.marks if isinstance(mark, Words))
+        above = max((p.top + p.height for p in sheet.panels if p.top < panel.top), default=0.0)
+        assert panel.top - highest > above + (40 if above else 8), "heads stay off the row above"
 
 
 def test_the_same_figure_is_the_same_bytes_and_matplotlib_is_left_alone(all_figures):

@@ -12,7 +12,7 @@ from remanent._errors import Problem
 from remanent.report.checks import Calibration
 from remanent.report.data_tables import problem_table
 from remanent.report.pages import page_name, render_index, render_patient
-from remanent.report.views import Basis, CohortRow, CohortView, FitStatus, PatientView, Timeline
+from remanent.report.views import Basis, CohortRow, CohortView, FitStatus, Interval, PatientView, Timeline
 from valid_html import check_html
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use", "rect"}
@@ -225,6 +225,20 @@ def test_a_command_in_a_reason_stays_on_one_line_and_is_text(make_cohort):
     said = "it needs 'remanent run --rivals' <b>"
     page = render_index(dataclasses.replace(make_cohort(), calibration=Calibration(unsaid=said)))
     assert "<code>remanent run --rivals</code> &lt;b&gt;" in page
+
+
+def test_plans_of_ones_own_stand_in_tables_of_their_own(make_cohort):
+    cohort = make_cohort()
+    own = {f"plan {k}": interval for k, interval in enumerate([Interval(0.31, 0.2, 0.4)] * 5)}
+    rows = tuple(dataclasses.replace(r, relapse={**r.relapse, **own}) if r.relapse else r for r in cohort.rows)
+    page = render_index(dataclasses.replace(cohort, rows=rows))
+    first, second, third = re.findall(r"<table.*?</table>", page, re.DOTALL)[:3]
+    assert "plan 0" not in first
+    assert "Relapse: stop" in first
+    heads = [re.findall(r'<th scope="col">(plan \d)</th>', one) for one in (second, third)]
+    assert heads == [["plan 0", "plan 1", "plan 2"], ["plan 3", "plan 4"]]
+    assert second.count("31\u00a0%") == 3 * sum(bool(r.relapse) for r in rows)
+    assert "plans of your own" not in render_index(cohort)
 
 
 def test_forecasts_that_were_off_are_said_to_be_beside_them(make_patient, make_cohort):

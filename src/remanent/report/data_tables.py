@@ -10,6 +10,7 @@ from remanent._errors import Action, Problem
 from remanent.relapse.definition import HORIZONS_DAYS
 from remanent.report.views import (
     CohortRow,
+    CohortView,
     Forecast,
     Forecasts,
     Indicator,
@@ -24,6 +25,7 @@ from remanent.report.views import (
 )
 from remanent.report.words import (
     class_label,
+    clean,
     day_label,
     fraction_interval,
     listing,
@@ -106,6 +108,17 @@ def forecast_table(forecasts: Forecasts) -> DataTable:
     rows = [(plan.label, *(risk(plan, horizon) for horizon in HORIZONS_DAYS)) for plan in forecasts.plans]
     heads = ("Plan", *(f"within {span_label(h)}" for h in HORIZONS_DAYS))
     return table("Probability of relapse: mean (90 % interval)", heads, rows)
+
+
+def plan_table(cohort: CohortView, plans: Sequence[str]) -> DataTable:
+    """Return the probability of relapse within the cohort's horizon of every patient who has one under any of these plans."""
+    rows = [
+        (row.participant_id, *(percent_interval(row.relapse[p]) if p in row.relapse else row.unsaid for p in plans))
+        for row in cohort.rows
+        if not row.relapse.keys().isdisjoint(plans)
+    ]
+    caption = f"Relapse within {span_label(cohort.horizon_days)} of the last record under plans of your own: mean (90 % interval)"
+    return table(caption, ("Patient", *(clean(plan) for plan in plans)), rows)
 
 
 def at(days: np.ndarray, curves: Sequence[np.ndarray], horizon: float) -> Interval:

@@ -10,22 +10,23 @@ from remanent.report.timeline import Z90, day_range
 from remanent.report.views import Forecast, Forecasts, Indicator, Interval, Mechanisms, Remanence, Timeline
 from remanent.report.words import clean, percent
 
-MOST_INDICATORS, MOST_PLANS = 6, 4
+MOST_INDICATORS, PLANS_IN_A_ROW = 6, 4
 
 
 def plot_forecasts(forecasts: Forecasts) -> Sheet:
-    """Draw the probability of relapse from today, one panel per plan: mean and 90 % band, with the other plans' means in grey behind.
+    """Draw the probability of relapse from today, one panel per plan: mean and 90 % band, with the means of all other plans in grey behind.
 
     Where the data do not inform the forecasts, the figure says so and draws nothing.
     """
-    plans = forecasts.plans[:MOST_PLANS]
+    plans = forecasts.plans
     if not forecasts.basis.informed or not plans:
         return theme.unsaid(forecasts.basis)
-    sheet, panels = theme.row(len(plans), height_in=1.9, gap_in=0.45, top_in=0.57)
+    heads = [(plan.label, plan.doses) for plan in plans]
+    sheet, panels = theme.headed_rows(heads, PLANS_IN_A_ROW, height_in=1.9, gap_in=0.45)
     top = nice_top(max(float(np.nanmax(plan.upper, initial=0.05)) for plan in plans))
     for k, (panel, plan) in enumerate(zip(panels, plans, strict=True)):
         panel.x_limits = 0, float(np.max(plan.horizon_days, initial=28))
-        _probability_axis(panel, top, labels=k == 0)
+        _probability_axis(panel, top, labels=panel.left == panels[0].left)
         _draw_forecast(panel, plan, [p for p in plans if p is not plan], k)
         theme.day_axis(panel, "days from today", most=5)
     return sheet
@@ -37,7 +38,6 @@ def _draw_forecast(panel: Panel, plan: Forecast, others: Sequence[Forecast], ind
         panel.line(other.horizon_days, other.mean, theme.GREY, width=1)
     panel.band(plan.horizon_days, plan.lower, plan.upper, colour, 0.2)
     panel.line(plan.horizon_days, plan.mean, colour, dash=theme.DASHES[dash], width=2)
-    theme.head(panel, plan.label, plan.doses, lines=2)
 
 
 def plot_remanence(remanence: Remanence) -> Sheet:

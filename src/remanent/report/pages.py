@@ -12,12 +12,20 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from remanent.plan.plans import STANDARD
 from remanent.report import check_figures as checks
 from remanent.report import data_tables as tables
 from remanent.report import summaries, words
 from remanent.report.cohort_figures import plot_follow_up, plot_holds
 from remanent.report.data_tables import DataTable
-from remanent.report.figures import MOST_INDICATORS, plot_forecasts, plot_indicators, plot_mechanisms, plot_remanence
+from remanent.report.figures import (
+    MOST_INDICATORS,
+    PLANS_IN_A_ROW,
+    plot_forecasts,
+    plot_indicators,
+    plot_mechanisms,
+    plot_remanence,
+)
 from remanent.report.lanes import MOST_DRUGS, MOST_EVENTS
 from remanent.report.sheet import Sheet
 from remanent.report.svg import svg
@@ -35,6 +43,8 @@ from remanent.report.views import (
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
+PLANS_BESIDE = 4  # in a table as wide as a page
+_EVERYWHERE = frozenset(plan.name for plan in STANDARD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,7 @@ def patient_parts(view: PatientView) -> dict[str, Any]:
         "headline": _headline(view),
         "timeline": _timeline(view),
         "forecasts": _forecasts(view),
+        "plans_in_a_row": PLANS_IN_A_ROW,
         "remanence": _remanence(view),
         "mechanisms": _mechanisms(view),
         "indicators": _indicators(view),
@@ -97,10 +108,12 @@ def render_index(view: CohortView) -> str:
 
 def index_parts(view: CohortView) -> dict[str, Any]:
     """Return what ``index.html`` shows, by name; the app puts the same into its own frame."""
+    plans = list(dict.fromkeys(plan for row in view.rows for plan in row.relapse))
     return {
         "view": view,
         "groups": _groups(view),
-        "plans": list(dict.fromkeys(plan for row in view.rows for plan in row.relapse)),
+        "plans": [plan for plan in plans if plan in _EVERYWHERE],
+        "own_plans": _own_plans(view, [plan for plan in plans if plan not in _EVERYWHERE]),
         "summary": summaries.cohort_summary(view),
         "follow_up": _follow_up(view),
         "holds": _holds(view),
@@ -236,6 +249,14 @@ def _groups(view: CohortView) -> list[tuple[str, str, list[CohortRow]]]:
     shown = [(words.advice_under_fit(row.advice, view.fit), row) for row in view.rows]
     groups = [(code, label, [row for given, row in shown if given == code]) for code, label in words.ADVICE.items()]
     return [group for group in groups if group[2] or group[0] != "healthy"]
+
+
+def _own_plans(view: CohortView, plans: Sequence[str]) -> list[DataTable]:
+    """Relapse under the plans beyond those of every run, a few to a table, so that it fits a page."""
+    if not words.under_fit(Basis("data"), view.fit).informed:
+        return []
+    beside = math.ceil(len(plans) / max(1, math.ceil(len(plans) / PLANS_BESIDE)))
+    return [tables.plan_table(view, plans[k : k + beside]) for k in range(0, len(plans), max(1, beside))]
 
 
 def _follow_up(view: CohortView) -> Section:

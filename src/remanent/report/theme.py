@@ -44,25 +44,64 @@ def stack(
     return Sheet(WIDTH_IN * INCH, total * INCH, tuple(panels)), panels
 
 
+_BELOW_IN = 0.62  # for the labels of an x axis
+
+
 def row(
     count: int, *, height_in: float, gap_in: float = 0.3, left_in: float = 0.55, top_in: float = 0.42
 ) -> tuple[Sheet, list[Panel]]:
     """Return a figure of `count` equal panels side by side."""
-    total = height_in + top_in + 0.62
-    width = (WIDTH_IN - left_in - RIGHT_IN - gap_in * (count - 1)) / count
-    lefts = [left_in + k * (width + gap_in) for k in range(count)]
-    panels = [Panel(left * INCH, top_in * INCH, width * INCH, height_in * INCH) for left in lefts]
-    return Sheet(WIDTH_IN * INCH, total * INCH, tuple(panels)), panels
+    panels = _beside(count, count, (left_in, gap_in))
+    for panel in panels:
+        panel.top, panel.height = top_in * INCH, height_in * INCH
+    return Sheet(WIDTH_IN * INCH, (height_in + top_in + _BELOW_IN) * INCH, tuple(panels)), panels
 
 
-UNIT_STEP = 11.0
+def headed_rows(
+    heads: Sequence[tuple[str, str]], most: int, *, height_in: float, gap_in: float, left_in: float = 0.55
+) -> tuple[Sheet, list[Panel]]:
+    """Return a figure of equal panels in rows of `most` or fewer, each below its head (`head`) in full, on as many lines as that takes."""
+    beside = math.ceil(len(heads) / math.ceil(len(heads) / most))
+    panels, edge = [], 0.0
+    for start in range(0, len(heads), beside):
+        mine = heads[start : start + beside]
+        made = _beside(len(mine), beside, (left_in, gap_in))
+        lines = [_wrapped(panel, *texts) for panel, texts in zip(made, mine, strict=True)]
+        most_units = max(len(units) for _, units in lines)
+        edge += 0.15 * INCH + TITLE_STEP * max(len(titles) for titles, _ in lines) + UNIT_STEP * most_units
+        for panel, (titles, units) in zip(made, lines, strict=True):
+            panel.top, panel.height = edge, height_in * INCH
+            _write_head(panel, titles, units, most_units)
+        edge += (height_in + _BELOW_IN) * INCH
+        panels += made
+    return Sheet(WIDTH_IN * INCH, edge, tuple(panels)), panels
+
+
+def _beside(count: int, room_for: int, edges_in: tuple[float, float]) -> list[Panel]:
+    """Panels side by side, as wide as if there were so many; `edges_in`: the margin on the left and the gap between two."""
+    left_in, gap_in = edges_in
+    width = (WIDTH_IN - left_in - RIGHT_IN - gap_in * (room_for - 1)) / room_for
+    return [Panel((left_in + k * (width + gap_in)) * INCH, 0.0, width * INCH, 0.0) for k in range(count)]
+
+
+UNIT_STEP, TITLE_STEP = 11.0, 12.5
+_UNIT_LETTER, _TITLE_LETTER = 4.9, 6.2  # points a letter takes
 
 
 def head(panel: Panel, title: str, unit: str, lines: int = 1) -> None:
     """Name a panel and its unit above it, cut to the panel's width and to so many lines of unit."""
-    units = wrap(clean(unit), int(panel.width / 4.9), max_lines=lines, placeholder="…")
+    units = wrap(clean(unit), int(panel.width / _UNIT_LETTER), max_lines=lines, placeholder="…")
+    _write_head(panel, [clean(title, int(panel.width / _TITLE_LETTER))], units, lines)
+
+
+def _wrapped(panel: Panel, title: str, unit: str) -> tuple[list[str], list[str]]:
+    return wrap(clean(title), int(panel.width / _TITLE_LETTER)), wrap(clean(unit), int(panel.width / _UNIT_LETTER))
+
+
+def _write_head(panel: Panel, titles: Sequence[str], units: Sequence[str], lines: int) -> None:
     up = 6 + UNIT_STEP * lines
-    panel.words(clean(title, int(panel.width / 6.2)), 0, 1, offset=(0, up), frame="FF", bold=True)
+    for k, line in enumerate(reversed(titles)):
+        panel.words(line, 0, 1, offset=(0, up + TITLE_STEP * k), frame="FF", bold=True)
     for k, line in enumerate(units, start=1):
         panel.words(line, 0, 1, offset=(0, up - UNIT_STEP * k), frame="FF", size=TICK_SIZE, colour=SOFT)
 
