@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remanent.circuits.atlas import Unavailable, atlas_family, choose_atlas, parcellation, parse_label
+from remanent.circuits.atlas import Unavailable, atlas_family, choose_atlas, lacking, parcellation, parse_label
 from remanent.circuits.definitions import definitions
 
 
@@ -70,6 +70,25 @@ def test_subcortex_by_name_in_every_atlas():
     ):
         assert parcellation("4S456Parcels", labels).circuits["hippocampus"].all()
     assert isinstance(parcellation("Tian", ("LH_Vis_1",)).circuits["amygdala"], Unavailable)
+
+
+def test_a_file_that_lacks_parcels_is_not_taken_for_the_atlas():
+    whole = tuple(f"LH_Vis_{i}" for i in range(156))
+    assert (
+        parcellation("4S156Parcels", whole).circuits["hippocampus"].reason
+        == "atlas 4S156Parcels has no parcel for the hippocampus"
+    )
+    said = parcellation("4S156Parcels", whole[:96])
+    start = "the file lacks 60 of the 156 parcels of atlas 4S156Parcels, and the others have no parcel"
+    assert said.circuits["hippocampus"].reason == f"{start} for the hippocampus"
+    assert said.networks["default"].reason == f"{start} named after the network default"
+    assert [lacking(name, 100) for name in ("4S156Parcels", "Schaefer100", "Schaefer2018417", "Gordon", "AAL3")] == [
+        56,
+        0,
+        317,
+        0,
+        0,
+    ]
 
 
 def test_seventeen_networks_are_not_mistaken_for_seven():

@@ -62,7 +62,21 @@ def test_uncovered_parcels_are_dropped(scanner, x):
     coverage = np.ones(len(scanner.labels))
     coverage[:3] = [0.2, np.nan, 0.5]
     got = scanner.features(scanner.session(scanner.run(x, coverage=coverage)))
-    assert got["qc_parcels_dropped"].value == 2
+    assert got["qc_parcels_dropped"].value == 2 + 100 - len(scanner.labels)
+
+
+def test_parcels_that_the_atlas_has_and_the_file_lacks_are_counted_and_named_as_such(scanner, x):
+    missing = 100 - len(scanner.labels)
+    got = scanner.features(scanner.session(scanner.run(x)))
+    assert got["qc_parcels_dropped"].value == missing == 30
+    assert (
+        got["qc_parcels_dropped"].reason
+        == "30 of the 100 parcels of atlas Schaefer100, which the file lacks (XCP-D writes every parcel)"
+    )
+    lacks = (
+        "the file lacks 30 of the 100 parcels of atlas Schaefer100, and the others have no parcel for the hippocampus"
+    )
+    assert any(lacks in feature.reason for feature in got.values())
 
 
 def test_known_errors_of_the_software_reach_every_value_and_leave_it_usable(scanner, x, morphometry):

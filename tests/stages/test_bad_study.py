@@ -210,7 +210,9 @@ def _scans(b: Builder) -> None:
     b.bad_scan(raw_matrix(lambda raw: raw[: len(raw) // 2]), "not a whole MATLAB 5 file", "refused")
     b.bad_scan(raw_matrix(lambda raw: b"\x89HDF\r\n\x1a\n" + raw[8:]), "HDF5", "refused")
     b.bad_scan(series(lambda lines: lines[:11]), "10 frames", "refused")
-    b.bad_scan(series(_flat), "no part in the measures of this visit: 1, LH_Vis_1 (no variance)", "used")
+    b.bad_scan(
+        series(_flat), '"1" parcels take no part in the measures of this visit: "LH_Vis_1 (no variance)"', "used"
+    )
 
 
 def _cells(b: Builder) -> None:

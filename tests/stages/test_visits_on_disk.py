@@ -36,7 +36,7 @@ class Disk:
             json.dumps({"GeneratedBy": [{"Name": name, "Version": version}]}),
         )
 
-    def visit(self, who, session, day, *, version="26.1.1", gsr=True, threshold=0.3, atlas="Schaefer100", wired=True):
+    def visit(self, who, session, day, *, version="26.1.1", gsr=True, threshold=0.3, atlas="Schaefer28", wired=True):
         rng = np.random.default_rng([ord(c) for c in who + session])
         folder = f"xcp_d-{version}"
         self.made_by(folder, "xcp_d", version)
@@ -64,9 +64,9 @@ class Disk:
         )
         (self.root / path).parent.mkdir(parents=True, exist_ok=True)
         content = {
-            "atlas_Schaefer100_region_labels": np.array(LABELS),
-            "atlas_Schaefer100_radius2_count_connectivity": weight + weight.T,
-            "atlas_Schaefer100_radius2_meanlength_connectivity": length + length.T,
+            "atlas_Schaefer28_region_labels": np.array(LABELS),
+            "atlas_Schaefer28_radius2_count_connectivity": weight + weight.T,
+            "atlas_Schaefer28_radius2_meanlength_connectivity": length + length.T,
         }
         savemat(self.root / path, content)
 
@@ -152,14 +152,14 @@ def test_other_settings_are_another_quantity(disk, tmp_path, other, words):
 def test_a_visit_on_another_atlas_is_said_to_take_no_part(disk, tmp_path):
     disk.visit("sub-01", "ses-01", 5)
     disk.visit("sub-01", "ses-02", 90)
-    disk.visit("sub-01", "ses-03", 180, atlas="Schaefer200", wired=False)
+    disk.visit("sub-01", "ses-03", 180, atlas="Schaefer028", wired=False)
     disk.measured(tmp_path / "out")
     found, problems = compared(tmp_path / "out")
     assert len(rows_of(found, "sub-01", "ses-03")) == 0
     (problem,) = problems
     assert problem.action == "set_aside"
-    assert "Schaefer200" in problem.problem
-    assert "Schaefer100" in problem.problem
+    assert "Schaefer028" in problem.problem
+    assert "Schaefer28" in problem.problem
 
 
 def test_a_new_visit_measures_itself_alone_and_changes_no_earlier_value(disk, tmp_path):
@@ -219,3 +219,15 @@ def test_two_workers_give_the_same_bits_as_one(disk, tmp_path):
     for name in one.columns:
         same = partial(np.array_equal, equal_nan=True) if one[name].dtype == float else np.array_equal
         assert same(one[name], two[name]), name
+
+
+def test_a_table_that_lacks_parcels_of_its_atlas_is_told(disk, tmp_path):
+    out = tmp_path / "out"
+    disk.visit("sub-01", "ses-01", 5, atlas="Schaefer100", wired=False)
+    disk.measured(out)
+    with Record.open(out) as record:
+        (problem,) = [p for p in record.problems() if "take no part in the measures" in p.problem]
+    assert problem.file.endswith("_timeseries.tsv")
+    assert (problem.action, problem.participant_id) == ("used", "sub-01")
+    assert '"72" parcels' in problem.problem
+    assert "72 of the 100 parcels of atlas Schaefer100, which the file lacks" in problem.problem

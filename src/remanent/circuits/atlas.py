@@ -88,6 +88,12 @@ def atlas_family(atlas: str) -> str:
     return next((family for pattern, family in _FAMILIES if pattern.match(atlas)), atlas.lower())
 
 
+def lacking(atlas: str, there: int) -> int:
+    """How many of an atlas' parcels are missing where so many are there; 0 for an atlas whose name does not give their number."""
+    found = _SCHAEFER.match(atlas)
+    return max(int(found["count"]) - there, 0) if found else 0
+
+
 @lru_cache(maxsize=32)
 def parcellation(atlas: str, labels: tuple[str, ...]) -> Parcellation:
     """Find every network and circuit among the parcels of one atlas."""
@@ -129,7 +135,7 @@ def _network(name: str, family: str, atlas: str, parcels: Sequence[Parcel]) -> M
     if mine.any():
         return mine
     reason = definitions().networks_unresolved.get(family) if not tokens else None
-    return Unavailable(reason or f"atlas {atlas} has no parcel named after the network {name}")
+    return Unavailable(reason or f"{_those_of(atlas, parcels)} no parcel named after the network {name}")
 
 
 def _circuit(circuit: Circuit, family: str, atlas: str, parcels: Sequence[Parcel]) -> Members | Unavailable:
@@ -142,4 +148,11 @@ def _circuit(circuit: Circuit, family: str, atlas: str, parcels: Sequence[Parcel
         return Unavailable(f"{why}; it is known for {known}" if known else why)
     whole = re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
     mine = np.array([bool(whole.fullmatch(p.label) or whole.fullmatch(p.name)) for p in parcels], dtype=bool)
-    return mine if mine.any() else Unavailable(f"atlas {atlas} has no parcel for the {circuit.meaning}")
+    return mine if mine.any() else Unavailable(f"{_those_of(atlas, parcels)} no parcel for the {circuit.meaning}")
+
+
+def _those_of(atlas: str, parcels: Sequence[Parcel]) -> str:
+    """What has no such parcel: the atlas, or what a file holds of it."""
+    if n := lacking(atlas, len(parcels)):
+        return f"the file lacks {n} of the {n + len(parcels)} parcels of atlas {atlas}, and the others have"
+    return f"atlas {atlas} has"

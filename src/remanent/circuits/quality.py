@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from remanent.circuits.atlas import lacking
 from remanent.circuits.bold import Bold
 from remanent.circuits.definitions import definitions
 from remanent.circuits.feature import Feature
@@ -34,7 +35,16 @@ def quality_features(bold: Bold, runs: Sequence[Run]) -> Iterator[Feature]:
     for name, (value, reason) in values.items():
         known = bool(np.isfinite(value))
         yield Feature(name, value, 0.0 if known else np.nan, usable=known, reason="" if known else reason)
-    yield Feature("qc_parcels_dropped", float(len(bold.dropped)), 0.0, usable=True, reason=_named(bold.dropped))
+    atlas, n = runs[0].atlas, lacking(runs[0].atlas, len(bold.labels))
+    absent = (
+        [
+            f"{n} of the {n + len(bold.labels)} parcels of atlas {atlas}, which the file lacks (XCP-D writes every parcel)"
+        ]
+        if n
+        else []
+    )
+    reason = ", ".join([*absent, *filter(None, [_named(bold.dropped)])])
+    yield Feature("qc_parcels_dropped", float(len(bold.dropped) + n), 0.0, usable=True, reason=reason)
 
 
 def _named(dropped: Mapping[str, str], most: int = 5) -> str:

@@ -31,7 +31,7 @@ from remanent.treatment.drugs import known, suggest
 
 Log = Callable[..., None]
 
-MEASURES = 3  # raised when what is stored of a session changes, so that every session is measured anew
+MEASURES = 4  # raised when what is stored of a session changes, so that every session is measured anew
 
 
 @dataclass(frozen=True)
@@ -155,5 +155,6 @@ def _dropped_parcels(files: SessionFiles, features: Sequence[Feature]) -> list[P
         (f.path for f in files.files if f.suffix == "timeseries" and f.extension == ".tsv"), files.files[0].path
     )
     lost = [f for f in features if f.name == "qc_parcels_dropped" and f.value > 0]
-    why = "Parcels that take no part in the measures of this visit"
-    return [Problem(file, None, "", f"{why}: {f.value:.0f}, {f.reason}.", "used") for f in lost]
+    why = "parcels take no part in the measures of this visit"
+    who = files.participant_id
+    return [Problem(file, None, "", f'"{f.value:.0f}" {why}: "{f.reason}".', "used", who) for f in lost]
