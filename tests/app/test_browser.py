@@ -273,8 +273,8 @@ def test_an_entered_row_is_withdrawn_by_keyboard_and_the_state_goes_back(served,
 def test_steps_are_written_and_what_cannot_be_done_is_refused_in_words(served, session):
     page, _, said = session
     page.goto(f"{served.base}/patients/{served.who}/whatif")
-    page.locator("#also").fill("psychotherapy sessions_week=1")
-    until(page, "document.getElementById('answer').innerText.includes('psychotherapy')")
+    page.locator("#also").fill("stress crp_times=3 days=14")
+    until(page, "document.getElementById('answer').innerText.includes('CRP times 3')")
     page.locator("#also").fill("hope")
     until(page, "document.getElementById('answer').innerText.includes('cannot be forecast')")
     sound(page, said)

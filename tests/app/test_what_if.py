@@ -99,6 +99,7 @@ def test_a_patient_computed_anew_without_a_new_row_tells_what_the_run_told(bench
         ({"start_days": 182, "weeks": 52}, "Nothing is forecast beyond day 364"),
         ({"also": "dose drug=unobtainium mg_day=5"}, "unobtainium"),
         ({"also": "dose drug=phenelzine mg_day=45"}, "No patient of this study took it"),
+        ({"also": "psychotherapy sessions_week=1"}, "starts psychotherapy. No patient of this study had it"),
         ({"also": "dose drug=sertraline mg_day=9000"}, "labelled maximum"),
         ({"also": "hope"}, "the step 'hope'"),
         ({"also": "stress days=900"}, "Nothing is forecast beyond day 364"),

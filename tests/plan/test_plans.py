@@ -42,7 +42,8 @@ def test_every_kind_of_step_parses() -> None:
     assert plans["bad month"].stress == (Stress(2.0, 2.0, 14.0, 28.0),)
     assert plans["as today"].steps == ()
     assert needs(plans["to lithium"]) == ("lithium",)
-    assert needs(plans["therapy"]) == ()
+    assert needs(plans["therapy"]) == ("psychotherapy",)
+    assert needs(plans["slow taper"]) == needs(plans["bad month"]) == ()
 
 
 def test_one_line_says_the_same() -> None:

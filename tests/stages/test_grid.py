@@ -338,6 +338,7 @@ def test_a_design_holds_what_the_study_holds(tmp_path: Path) -> None:
     assert [(c.name, c.centre, c.scale) for c in design.risk] == [("age", 50.0, 10.0)]
     assert [c.name for c in design.reserve] == ["education_years"], "one known IQ does not vary"
     assert design.dropout
+    assert design.psychotherapy
     names = layout(design).names
     for name in (
         "rho[lithium]",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from remanent._errors import InputError
+from remanent.dynamics.design import choose_design
 from remanent.dynamics.forecast import Today
 from remanent.dynamics.infer import Posterior
 from remanent.dynamics.priors import layout
@@ -16,10 +17,12 @@ from remanent.plan.parse import parse_plans
 from remanent.plan.simulate import STANDARD_PLANS
 from remanent.relapse.predict import Ensemble
 from remanent.stages.analyse import Results
-from remanent.stages.courses import stability, stability_table, stability_words, with_plans
+from remanent.stages.courses import check_plans, stability, stability_table, stability_words, with_plans
 from remanent.stages.error_rates import error_rates, words
 from remanent.stages.options import read_plans
-from small import Ran, records
+from remanent.study.panel import build_panel
+from remanent.study.store import Record
+from small import PEOPLE, Ran, records, run_quietly
 
 
 def test_stability_has_every_patient_stress_and_horizon(ran: Ran, results: Results) -> None:
@@ -96,6 +99,51 @@ def test_a_plan_that_is_impossible_in_some_leaves_them_out(results: Results) -> 
 def test_a_plan_that_nobody_can_follow_stops(results: Results) -> None:
     with pytest.raises(InputError, match=r"nothing is known of its effect|never given"):
         with_plans(results, parse_plans({"p": [{"stop": {"drugs": ["tranylcypromine"]}}]}))
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([{"dose": {"drug": "lamotrigine", "mg_day": 100}}], "No patient of this study took it"),
+        (
+            [{"psychotherapy": {"sessions_week": 1}}],
+            "No patient of this study had it, so nothing is known of its effect",
+        ),
+        ([{"dose": {"drug": "psychotherapy", "mg_day": 1}}], "No patient of this study had it, so nothing is known"),
+        ([{"ect": {"days": [7], "placement": "LART"}}], "No patient of this study had it"),
+        ([{"stop": {"drugs": ["tranylcypromine"]}}], "never given"),
+    ],
+)
+def test_a_plan_that_nobody_can_have_is_refused_before_scans_are_measured(
+    ran: Ran, tmp_path: Path, steps: list, said: str
+) -> None:
+    plans = parse_plans({"fine": [{"taper": {"weeks": 30}}], "mine": steps})
+    with pytest.raises(InputError, match=said) as refused:
+        run_quietly(ran.study, tmp_path / "out", plans=plans)
+    assert "plan mine" in str(refused.value)
+    with Record.open(tmp_path / "out", create=False) as record:
+        assert len(record.table("participants")) == PEOPLE
+        assert not len(record.features())
+    with pytest.raises(InputError, match=said):
+        run_quietly(ran.study, ran.out, level="group", plans=plans)
+
+
+def test_the_plans_of_the_documentation_can_be_had(ran: Ran, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "plan.md").read_text("utf-8")
+    (tmp_path / "plans.yaml").write_text(text.split("```yaml\n")[1].split("```")[0])
+    plans = read_plans(tmp_path / "plans.yaml")
+    assert len(plans) >= 4
+    with Record.open(ran.out, create=False) as record:
+        check_plans(plans, record.tables())
+
+
+def test_psychotherapy_may_be_planned_where_somebody_had_it(ran: Ran) -> None:
+    with Record.open(ran.out, create=False) as record:
+        tables = record.tables()
+    design = choose_design(build_panel(tables))
+    talk = parse_plans({"talk": [{"psychotherapy": {"sessions_week": 1}}]})
+    assert not design.psychotherapy
+    check_plans(talk, tables, replace(design, psychotherapy=True))
 
 
 def test_a_file_that_is_no_file_of_plans(tmp_path: Path) -> None:

@@ -58,6 +58,8 @@ class Design:
         How structure is pulled back: to one level, or to one of two on either side of a tipping point.
     diagnosis
         The most common one, which the level of structure of the others is told against; None where none is on record.
+    psychotherapy
+        Whether anybody had it.
     """
 
     indicators: Indicators
@@ -74,6 +76,7 @@ class Design:
     breaks: tuple[float, ...] = ()
     form: FormName = "linear"
     diagnosis: str | None = None
+    psychotherapy: bool = False
 
     @property
     def diagnoses(self) -> tuple[str, ...]:
@@ -118,6 +121,7 @@ def choose_design(panel: Panel, breaks: Sequence[float] = (), form: FormName = "
         breaks=tuple(sorted(float(b) for b in breaks)),
         form=form,
         diagnosis=diagnoses[0] if diagnoses else None,
+        psychotherapy=any(taken[c] for c in NOT_DRUGS),
     )
 
 

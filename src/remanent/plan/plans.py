@@ -27,6 +27,7 @@ TAPER_WEEKS = 12.0
 # A segment this short is one administration, not a dose that stands.
 SESSION_DAYS = 2.0
 MOST_HOURS_LOST = 12.0
+THERAPY = "psychotherapy"
 
 
 def _within(first: float, last: float, what: str) -> None:
@@ -118,12 +119,12 @@ class Psychotherapy:
     def __post_init__(self) -> None:
         end = HORIZON_DAYS if self.until_day is None else self.until_day
         _within(self.from_day, end, "psychotherapy")
-        Dose("psychotherapy", self.sessions_week, self.from_day)
+        Dose(THERAPY, self.sessions_week, self.from_day)
 
     def applied(self, doses: DoseHistory, today: float) -> DoseHistory:
         """The doses with sessions among them."""
-        given = set_dose(doses, today + self.from_day, "psychotherapy", self.sessions_week)
-        return given if self.until_day is None else stop(given, today + self.until_day, ["psychotherapy"])
+        given = set_dose(doses, today + self.from_day, THERAPY, self.sessions_week)
+        return given if self.until_day is None else stop(given, today + self.until_day, [THERAPY])
 
 
 @dataclass(frozen=True)
@@ -283,9 +284,7 @@ def withdraws(plan: PlanSpec, doses: DoseHistory, today: float) -> bool:
 
 
 def needs(plan: PlanSpec) -> tuple[str, ...]:
-    """Drug classes that a plan starts."""
-    return tuple(
-        c
-        for c in (require(s.drug).drug_class for s in plan.doses if isinstance(s, Dose) and s.mg_day > 0)
-        if c not in NOT_DRUGS
-    )
+    """Drug classes that a plan starts, psychotherapy among them."""
+    drugs = [s.drug for s in plan.doses if isinstance(s, Dose) and s.mg_day > 0]
+    talks = [THERAPY for s in plan.doses if isinstance(s, Psychotherapy) and s.sessions_week > 0]
+    return tuple(require(name).drug_class for name in (*drugs, *talks))

@@ -116,15 +116,16 @@ def check_known(plan: PlanSpec, design: Design) -> None:
     Raises
     ------
     InputError
-        A drug class or an electrode placement is new to the fit.
+        A drug class, psychotherapy or an electrode placement is new to the fit.
     """
-    new = [c for c in needs(plan) if c not in design.classes]
+    had = (*design.classes, *NOT_DRUGS) if design.psychotherapy else design.classes
+    new = [c for c in needs(plan) if c not in had]
     if new:
         raise InputError(
             f"starts {new[0]}",
             where=f"plan {plan.name}",
-            why="No patient of this study took it, so nothing is known of its effect here.",
-            do=f"Plan one of {', '.join(design.classes) or 'no drugs'}.",
+            why=f"No patient of this study {'had' if new[0] in NOT_DRUGS else 'took'} it, so nothing is known of its effect here.",
+            do=f"Plan one of {', '.join(had) or 'no drugs'}.",
         )
     unseen = [e.placement for e in plan.ect if e.placement not in design.placements]
     if unseen:

@@ -1,6 +1,6 @@
 """Courses beyond the standard plans: plans of the user's own, and withdrawal under stress, with the draws of the standard forecasts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,11 +8,12 @@ import numpy as np
 
 from remanent._errors import InputError, Problem
 from remanent.dynamics.compare import posterior_sd, settings
+from remanent.dynamics.design import Design, choose_design
 from remanent.dynamics.forecast import Outlook
 from remanent.dynamics.grid import medication_of
 from remanent.dynamics.survive import Kept
 from remanent.plan.plans import PlanSpec
-from remanent.plan.simulate import Person, check_course, planned_outlook, stability_plans
+from remanent.plan.simulate import Person, check_course, check_known, planned_outlook, stability_plans
 from remanent.relapse.predict import (
     HORIZONS_DAYS,
     Estimate,
@@ -25,6 +26,9 @@ from remanent.relapse.predict import (
     summarise,
 )
 from remanent.stages.analyse import Results
+from remanent.study.panel import Panel, build_panel
+from remanent.study.people import parted
+from remanent.study.table import Table
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,33 @@ class Stability:
 
 def people(results: Results) -> list[Person]:
     """Every lane's patient as plans need them."""
-    panel = results.panel
+    return _people(results.panel, results.timeline.lanes)
+
+
+def _people(panel: Panel, lanes: np.ndarray) -> list[Person]:
     out = []
-    for lane, i in enumerate(results.timeline.lanes.tolist()):
+    for lane, i in enumerate(lanes.tolist()):
         ect = panel.ect_day[panel.ect_patient == i]
         out.append(Person(lane, medication_of(panel, i), int((ect <= 0).sum()) or ect.size))
     return out
+
+
+def check_plans(plans: Sequence[PlanSpec], tables: Mapping[str, Table], known: Design | None = None) -> None:
+    """Refuse plans that nobody can have, from the tables of a record alone; `known`: the design of a population fitted before.
+
+    Raises
+    ------
+    InputError
+        A plan starts what no patient of the study had, or can be carried out in nobody.
+    """
+    panel = build_panel(parted(tables)[0])
+    lanes = np.flatnonzero(np.isfinite(panel.last_day))
+    if not plans or not lanes.size:
+        return
+    design = known or choose_design(panel)
+    for plan in plans:
+        check_known(plan, design)
+        _able(plan, _people(panel, lanes), panel.last_day[lanes])
 
 
 def with_plans(results: Results, plans: Sequence[PlanSpec], source: str = "plans") -> tuple[Results, list[Problem]]:
@@ -66,8 +91,10 @@ def with_plans(results: Results, plans: Sequence[PlanSpec], source: str = "plans
     enough = results.panel.relapsed.sum() >= settings()["informed"]["relapses"]["value"]
     enough &= np.array([not words for words in results.never_seen], bool)
     for plan in plans:
-        able, why = _able(results, plan)
-        problems += [Problem(source, None, plan.name, f"{who}: {words}", "set_aside", who) for who, words in why]
+        able, why = _able(plan, people(results), results.timeline.today)
+        for lane, words in why:
+            who = results.panel.patients[results.timeline.lanes[lane]]
+            problems.append(Problem(source, None, plan.name, f"{who}: {words}", "set_aside", who))
         outlook = planned_outlook(plan, results.timeline, able)
         rolled, blind = kept(after, outlook), kept(before, outlook)
         possible = np.array([p is not None for p in able])
@@ -80,20 +107,22 @@ def with_plans(results: Results, plans: Sequence[PlanSpec], source: str = "plans
     return replace(results, outcome=replace(outcome, relapse=relapse, informed=informed)), problems
 
 
-def _able(results: Results, plan: PlanSpec) -> tuple[list[Person | None], list[tuple[str, str]]]:
-    """The patients in whom a plan can be carried out, None in place of the others, and why not."""
+def _able(
+    plan: PlanSpec, everybody: Sequence[Person], today: np.ndarray
+) -> tuple[list[Person | None], list[tuple[int, str]]]:
+    """The patients in whom a plan can be carried out, None in place of the others, and the lanes of these with the reason."""
     able: list[Person | None] = []
-    why: list[tuple[str, str]] = []
+    why: list[tuple[int, str]] = []
     errors: list[InputError] = []
-    for person in people(results):
+    for person in everybody:
         try:
             check_course(plan, person)
-            plan.applied(person.given.doses, float(results.timeline.today[person.lane]))
+            plan.applied(person.given.doses, float(today[person.lane]))
             able.append(person)
         except InputError as error:
             able.append(None)
             errors.append(error)
-            why.append((results.panel.patients[results.timeline.lanes[person.lane]], str(error)))
+            why.append((person.lane, str(error)))
     if errors and not any(able):
         raise errors[0]
     return able, why

@@ -24,7 +24,7 @@ from remanent.study.bids import SessionFiles, atlases_named, load_session, read_
 from remanent.study.index import index_study
 from remanent.study.outputs import claim
 from remanent.study.store import IngestSummary, Record, session_key
-from remanent.study.table import Study
+from remanent.study.table import Study, Table
 from remanent.study.whose import with_participants
 from remanent.treatment.doses import doubt_dose
 from remanent.treatment.drugs import known, suggest
@@ -65,9 +65,16 @@ def usable_drugs() -> Mapping[str, Callable[..., Any]]:
 
 
 def measure_study(
-    study_root: Path, out: Path, *, workers: int, participants: Sequence[str], log: Log, cluster: str = ""
+    study_root: Path,
+    out: Path,
+    *,
+    workers: int,
+    participants: Sequence[str],
+    log: Log,
+    cluster: str = "",
+    check: Callable[[Mapping[str, Table]], None] | None = None,
 ) -> MeasureSummary:
-    """Read, record, measure what is new, by processes of this machine or by a Dask cluster."""
+    """Read, record, measure what is new, by processes of this machine or by a Dask cluster; `check` may refuse the record's tables before the measuring."""
     study_root, memory_mb = study_root.resolve(), 0.0
     study = read(study_root, participants)
     claim(out, study_root)
@@ -79,6 +86,8 @@ def measure_study(
         others = still_incomplete(record.problems(), read_again) if participants else []
         record.put_problems("doses", [*others, *incomplete_doses(study)])
         log("ingest", rows_added=ingest.rows_added, rows_closed=ingest.rows_closed, files_read=ingest.files_read)
+        if check is not None:
+            check(record.tables())
         everyone = index_study(study.root).sessions if participants else study.sessions
         atlas, day = _atlas(everyone), _days(study)
         fixed = fixed_connections(record, study_root, everyone, atlas, at_once.map)

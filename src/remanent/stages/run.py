@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from remanent._errors import InputError
 from remanent.stages.losses import write_problems
@@ -10,6 +12,10 @@ from remanent.stages.measure import measure_study
 from remanent.stages.options import Options
 from remanent.study.outputs import is_ours
 from remanent.study.store import Record
+from remanent.study.table import Table
+
+if TYPE_CHECKING:
+    from remanent.dynamics.design import Design
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,13 @@ def run(options: Options, log: Callable[..., None]) -> RunSummary:
         )
     if options.level != "group":
         measure_study(
-            study, out, workers=options.workers, participants=options.participants, log=log, cluster=options.cluster
+            study,
+            out,
+            workers=options.workers,
+            participants=options.participants,
+            log=log,
+            cluster=options.cluster,
+            check=_plan_check(options),
         )
     if options.level == "participant":
         with Record.open(out) as record:
@@ -85,13 +97,22 @@ def run(options: Options, log: Callable[..., None]) -> RunSummary:
     return group(options, log)
 
 
+def _plan_check(options: Options, known: "Design | None" = None) -> Callable[[Mapping[str, Table]], None] | None:
+    """What refuses plans that nobody can have as soon as the study has been read; `known`: the design of a population fitted before."""
+    if not options.plans:
+        return None
+    from remanent.stages.courses import check_plans
+
+    return partial(check_plans, options.plans, known=known)
+
+
 def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> RunSummary:
     """Everything after measuring, from the record alone; without `refit`, under the population fitted before."""
     from remanent.stages import population
     from remanent.stages.analyse import Fitting, analyse
     from remanent.stages.cohort import cohort_of
     from remanent.stages.comparable import compare
-    from remanent.stages.courses import with_plans
+    from remanent.stages.courses import check_plans, with_plans
     from remanent.stages.planning import plan_ahead
     from remanent.stages.programs import keep_programs
     from remanent.stages.publish import Found, publish
@@ -103,6 +124,7 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     known = None if refit else population.load(options.out)
     with Record.open(options.out, create=False, seed=options.seed) as record:
         tables = record.tables()
+        check_plans(options.plans, tables, known[0] if known else None)
         comparable = compare(record, tables, options.out, learn_anew=refit)
         cohort = cohort_of(tables, comparable.for_model)
         derived = by_rule(cohort.panel, cohort.tables, options.relapse_rule)
@@ -150,7 +172,7 @@ def update(options: Options, log: Callable[..., None]) -> RunSummary:
     from remanent.stages import population
     from remanent.stages.relapses import rule_of
 
-    population.load(options.out)
+    known = population.load(options.out)
     options = replace(options, relapse_rule=options.relapse_rule or rule_of(options.out))
     measure_study(
         options.study_root,
@@ -159,5 +181,6 @@ def update(options: Options, log: Callable[..., None]) -> RunSummary:
         participants=options.participants,
         log=log,
         cluster=options.cluster,
+        check=_plan_check(options, known[0]),
     )
     return group(options, log, refit=False)
