@@ -61,16 +61,28 @@ def _both(curve: CalibrationCurve) -> str:
     return f"{made}, observed in {percent(observed)} (weighed for censoring)" if np.isfinite(observed) else made
 
 
-def calibration_caution(found: Calibration, horizon_days: float) -> str:
+def calibration_verdict(found: Calibration, horizon_days: float) -> str:
     """Return that forecasts within the horizon were too low or too high, where observed and predicted lie apart beyond their interval; else nothing."""
-    curve = next((one for one in found.curves if one.horizon_days == horizon_days), None)
+    curve = _at(found, horizon_days)
     if curve is None or not (curve.in_the_large[1] > 0 or curve.in_the_large[2] < 0):
         return ""
     way = "low" if curve.in_the_large[0] > 0 else "high"
+    return f"In this study forecasts of relapse within {span_label(horizon_days)} were too {way}"
+
+
+def calibration_caution(found: Calibration, horizon_days: float) -> str:
+    """Return the same with the numbers, for a reader who sees forecasts and not the section on calibration."""
+    verdict, curve = calibration_verdict(found, horizon_days), _at(found, horizon_days)
+    if not verdict or curve is None:
+        return ""
     return (
-        f"In this study forecasts of relapse within {span_label(horizon_days)} were too {way}. By models that had not seen the patient, {_both(curve)}; "
-        f"observed less predicted: {_with_interval(curve.in_the_large, 100, 'percentage points')}. Read every forecast and every hold here with that in mind"
+        f"{verdict}. By models that had not seen the patient, {_both(curve)}; observed less predicted: "
+        f"{_with_interval(curve.in_the_large, 100, 'percentage points')}. Read every forecast and every hold here with that in mind"
     )
+
+
+def _at(found: Calibration, horizon_days: float) -> CalibrationCurve | None:
+    return next((one for one in found.curves if one.horizon_days == horizon_days), None)
 
 
 def _with_interval(parts: tuple[float, float, float], scale: float, unit: str) -> str:

@@ -119,6 +119,7 @@ def index_parts(view: CohortView) -> dict[str, Any]:
         "holds": _holds(view),
         "calibration": _calibration(view),
         "caution": checks.calibration_caution(view.calibration, view.horizon_days),
+        "verdict": checks.calibration_verdict(view.calibration, view.horizon_days),
         "sites": _sites(view),
         "mechanisms": _mechanism_section(view.mechanisms, view.fit, "cohort"),
         "completeness": tables.completeness_table(view.patients),

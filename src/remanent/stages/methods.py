@@ -15,7 +15,7 @@ from remanent.dynamics.priors import table as prior_table
 from remanent.dynamics.weighing import message
 from remanent.plan.decide import LIMITS, Thresholds, shipped_thresholds
 from remanent.relapse.definition import HEADLINE_DAYS
-from remanent.report.check_figures import calibration_caution, calibration_summary
+from remanent.report.check_figures import calibration_summary, calibration_verdict
 from remanent.report.checks import Calibration
 from remanent.report.methods import MethodsView, Sourced, references
 from remanent.stages.analyse import DRAWS, Results
@@ -61,8 +61,9 @@ def calibration_words(found: Calibration) -> str:
     """How forecasts of patients left out fared, or why that is not known."""
     if not found.curves:
         return found.unsaid
-    caution = calibration_caution(found, HEADLINE_DAYS)
-    return f"{calibration_summary(found)} {caution}{'.' if caution else ''} {found.note}".strip()
+    verdict = calibration_verdict(found, HEADLINE_DAYS)
+    said = (calibration_summary(found), f"{verdict}." if verdict else "", found.note)
+    return f"By models that had not seen the patient. {' '.join(filter(None, said))}"
 
 
 def equations(form: model.FormName) -> str:
