@@ -1,10 +1,16 @@
 """What a fitted population has never seen is said, with what it counts as in an update; nobody is advised on it."""
 
+import contextlib
+import copy
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from remanent._errors import InputError
 from remanent.dynamics.grid import build_timeline
+from remanent.dynamics.priors import table
+from remanent.stages import population
 from remanent.stages.analyse import Results
 from remanent.stages.population import load, not_in, save
 
@@ -52,3 +58,13 @@ def test_without_ect_in_the_fit_a_session_has_no_effect_and_that_is_said(results
 def test_a_saved_population_knows_its_diagnoses(results: Results, tmp_path) -> None:
     save(tmp_path, results.design, results.posterior)
     assert load(tmp_path)[0].diagnoses == results.design.diagnoses
+
+
+def test_other_priors_are_refused_and_other_words_about_them_are_not(results: Results, tmp_path, monkeypatch) -> None:
+    save(tmp_path, results.design, results.posterior)
+    for field, refused in (("source", False), ("mean", True)):
+        changed = copy.deepcopy(table())
+        changed["dynamics"]["tau_e"][field] = "as before, in other words" if field == "source" else 61.0
+        monkeypatch.setattr(population, "table", lambda changed=changed: changed)
+        with pytest.raises(InputError, match="other priors") if refused else contextlib.nullcontext():
+            load(tmp_path)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from remanent._errors import InputError, Problem
 from remanent.dynamics.design import Covariate, Design, choose_design
 from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.infer import Fit, Posterior, Sampling, Weighed
-from remanent.dynamics.priors import layout
+from remanent.dynamics.priors import layout, table
 from remanent.study.panel import Panel
 from remanent.study.record.files import write_whole
 from remanent.treatment.drugs import CLASSES, NOT_DRUGS, require
@@ -186,4 +185,9 @@ def _fit(entry: dict[str, Any]) -> Fit:
 
 
 def _priors_hash() -> str:
-    return hashlib.sha256((files("remanent.dynamics") / "priors.yaml").read_bytes()).hexdigest()
+    """Of what a fit depends on: scale, mean and sd of every prior, not the words about it."""
+    numbers = {
+        group: {name: [entry["scale"], entry["mean"], entry["sd"]] for name, entry in sorted(entries.items())}
+        for group, entries in sorted(table().items())
+    }
+    return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
