@@ -27,6 +27,7 @@ from remanent.trial.judge import Records, panel_of
 from remanent.trial.reference import indicators, reference, reference_params
 from remanent.trial.spec import demo_spec
 from remanent.trial.trajectory import Forcing, Person, State, integrate
+from remanent.trial.world import Entry
 from remanent.trial.write import write_study
 
 FEATURES = ("fc_default_default", "fc_cont_default", "sc_strength_frontolimbic")
@@ -164,7 +165,8 @@ def test_withdrawal_is_the_same_in_both(change: str) -> None:
     params = reference_params("natural")._replace(omega=1.0, tau_w=10.0)
     course = integrate(np.random.default_rng(0), params, Person(*(zero,) * 5), forcing, State(*(zero,) * 4))
     seen = course.w[:: round(3.5 / 0.5)]
-    records = Records("hdrs24", rated, seen, np.zeros(0), (), np.zeros((0, 0, 1)), np.full(1, np.inf))
+    level = 10.0  # away from the ends of the scale
+    records = Records("hdrs24", rated, level + seen, np.zeros(0), (), np.zeros((0, 0, 1)), np.full(1, np.inf), Entry())
     panel = panel_of(records, 84.0, np.zeros(1, int), require("sertraline"))
     taken = Doses(
         np.zeros(len(drug), int), np.array(drug, object), history.dose_mg_day, history.start_day, history.stop_day
@@ -180,7 +182,7 @@ def test_withdrawal_is_the_same_in_both(change: str) -> None:
     known = to_params(jnp.zeros(coordinates.size), coordinates, jnp.asarray(coordinates.acting(0)))
     one = jnp.ones(1)
     known = known._replace(
-        omega=one[0], tau_w=10 * one[0], h0=1e-12 * one[0], mu=0 * one, sd_mu=1e-4 * one, l_w=one, sigma=noise * one
+        omega=one[0], tau_w=10 * one[0], h0=1e-12 * one[0], mu=level * one, sd_mu=1e-4 * one, l_w=one, sigma=noise * one
     )
     highest = -len(rated) * (math.log(noise) + math.log(2 * math.pi) / 2)
     assert float(jax.jit(log_likelihood)(known, line.grid)[0]) == pytest.approx(highest, abs=0.5)
