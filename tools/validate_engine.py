@@ -44,7 +44,7 @@ def evidence(_: int) -> Rows:
 
 def sampling(_: int) -> Rows:
     """Laplace moments and evidence against NUTS and bridge sampling."""
-    yield "40 patients, 4 x (500 + 500)", figures.laplace_against_sampling(patients=40, plan=Plan(4, 500, 500))
+    yield "40 patients, 4 x (300 + 300)", figures.laplace_against_sampling(patients=40, plan=Plan(4, 300, 300))
 
 
 def left_out(_: int) -> Rows:
