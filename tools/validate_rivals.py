@@ -118,7 +118,7 @@ def one(seed: int, patients: int, count: int, *, noise: bool) -> tuple[Landmarks
     room = build_timeline(whole, choose_design(whole)).grid.value.shape
     source = Source(tables, features, whole, room=room)
     rivals.LANDMARK_DAYS = (91.0, 182.0)
-    rows = rivals._landmarks(source, whole, tables["participants"])  # noqa: SLF001 - the stage's own rows
+    rows = rivals._landmarks(source)  # noqa: SLF001 - the stage's own rows
     if rows is None:
         raise RuntimeError("too few relapses in the simulated cohort")
     outer = folds(rows, count, np.random.default_rng(seed))

@@ -87,6 +87,7 @@ def results(tables: dict[str, Table], features: Table) -> Results:
             "timeline": timeline,
             "posterior": Posterior(layout(design), fits),
             "found_states": SimpleNamespace(smoothed=SimpleNamespace(f_mean=level, s_mean=level)),
+            "unknown_doses": frozenset(),
         },
     )
 
@@ -116,7 +117,7 @@ def test_a_fit_sees_nobody_it_is_scored_on(
     monkeypatch.setattr(out_of_fold, "_forecast", forecast)
     source = Source(tables, features, results.panel)
     everyone = results.panel.patients
-    rows = rivals._landmarks(source, results.panel, tables["participants"])
+    rows = rivals._landmarks(source)
     outer = folds(rows, 3, np.random.default_rng(0))
     mechanistic(source, rows, outer, 0, quiet)
     assert len(seen) == 3
@@ -135,6 +136,30 @@ def test_a_fit_sees_nobody_it_is_scored_on(
     for panel in seen:
         place = [numbers[p] for p in panel.patients]
         np.testing.assert_array_equal(panel.relapsed, results.panel.relapsed[place])
+
+
+def test_who_has_unknown_doses_is_in_no_fit_and_in_no_score(
+    few: None, tables, features, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Panel] = []
+
+    def population(panel: Panel, *_: object):
+        seen.append(panel)
+        return results.design, results.posterior
+
+    monkeypatch.setattr(out_of_fold, "_population", population)
+    everyone, at_risk = results.panel.patients, results.panel.risk_end_day > 28
+    who = everyone[int(np.flatnonzero(at_risk)[0])]
+    found = rivalry(tables, features, replace(results, unknown_doses=frozenset({who})), seed=0, log=quiet)
+    assert found.patients == tuple(p for p in everyone if p != who)
+    assert found.subtyped == found.patients
+    assert seen
+    assert not any(who in panel.patients for panel in seen)
+    of_all = rivals._landmarks(Source(tables, features, results.panel))
+    kept = np.array([everyone[i] != who for i in of_all.patient])
+    assert not kept.all()
+    assert [found.patients[i] for i in found.rows.patient] == [everyone[i] for i in of_all.patient[kept]]
+    np.testing.assert_array_equal(found.rows.time_days, of_all.time_days[kept])
 
 
 def test_a_forecast_of_one_patient_does_not_depend_on_who_else_is_held_out(

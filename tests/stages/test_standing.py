@@ -9,13 +9,17 @@ import pytest
 from remanent._errors import Problem
 from remanent.dynamics.filter import Grid
 from remanent.dynamics.infer import FARTHEST_SD, without_runaways
+from remanent.plan.parse import parse_plans
 from remanent.stages.analyse import Results, analyse
+from remanent.stages.courses import with_plans
 from remanent.stages.demo import against_truth
+from remanent.stages.error_rates import error_rates
 from remanent.stages.measure import measure_study, read
+from remanent.stages.outcome import enough_relapses
 from remanent.stages.standing import Standing, incomplete_doses, standing, still_incomplete
 from remanent.stages.tables import tables
 from remanent.stages.timelines import _concerns
-from remanent.stages.views import fit_status
+from remanent.stages.views import fit_status, not_forecast
 from remanent.study.store import Record
 from small import Ran, quiet, records
 
@@ -42,7 +46,7 @@ def add(root: Path, file: str, *lines: str) -> None:
 
 def void_of(root: Path) -> dict[str, tuple[str, ...]]:
     study = read(root)
-    return dict(standing(study.tables, [*study.problems, *incomplete_doses(study)]).void)
+    return dict(standing(study.tables, [*study.problems, *incomplete_doses(study.problems)]).void)
 
 
 def test_complete_doses_void_nothing(small: Path) -> None:
@@ -168,6 +172,19 @@ def test_who_has_unknown_doses_says_nothing_of_what_a_drug_does(results: Results
     assert found.advice[3].code == "not_enough_data"
     assert found.timeline.grid.observed[..., 3].any(), "what was measured is still shown"
     assert "leaves out 1 of 16 patients, whose doses are not fully known" in fit_status(found).message
+    planned, _ = with_plans(found, parse_plans({"slower": [{"taper": {"weeks": 30}}]}))
+    informed = planned.outcome.informed["slower"]
+    assert informed.any()
+    assert not informed[3]
+    assert not_forecast(found, 3) == "What this patient was given is not fully known, so nothing is forecast."
+    assert not_forecast(found, 2) == ""
+    assert who not in error_rates(found, found.after, 0, None).patients
+
+
+def test_relapses_of_whom_nothing_is_learnt_make_no_forecast_worth_showing(results: Results) -> None:
+    relapsed = frozenset(np.array(results.panel.patients)[results.panel.relapsed].tolist())
+    assert enough_relapses(results.panel, ())
+    assert not enough_relapses(results.panel, relapsed)
 
 
 def test_the_dead_and_the_relapsed_have_no_forecast(results: Results) -> None:

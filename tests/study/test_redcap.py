@@ -188,4 +188,4 @@ def test_rows_that_were_set_aside_are_set_aside_by_every_later_reader(tmp_path):
         ("phenotype/medication.tsv", "dose_mg_day"),
         ("phenotype/medication.tsv", "start_day"),
     ]
-    assert [p.participant_id for p in incomplete_doses(study)] == ["sub-7"]
+    assert [p.participant_id for p in incomplete_doses(study.problems)] == ["sub-7"]

@@ -9,19 +9,20 @@ from markupsafe import Markup
 
 from remanent.app.asked import doses_of, in_circumstances, short_words, subject
 from remanent.app.chart import Curve, relapse_chart, top_of
-from remanent.dynamics.compare import settings
 from remanent.dynamics.forecast import Outlook
 from remanent.dynamics.survive import Kept
 from remanent.plan.decide import Advice, Interval, Situation, Thresholds, decide, thresholds_for
 from remanent.plan.plans import STANDARD, PlanSpec, Step, withdraws
 from remanent.plan.plans import words as in_words
 from remanent.plan.simulate import check_course, planned_outlook
-from remanent.relapse.predict import EDGES_DAYS, Estimate, contraction, kept, relapse_probability, summarise
+from remanent.relapse.predict import EDGES_DAYS, Estimate, kept, relapse_probability, summarise
 from remanent.report import words
 from remanent.report.data_tables import HORIZONS_DAYS, DataTable, table
 from remanent.report.views import Interval as Shown
 from remanent.stages.courses import people
 from remanent.stages.live import OnePatient
+from remanent.stages.outcome import enough_relapses, narrowed
+from remanent.stages.views import not_forecast
 
 CAPTION = "Probability of relapse, counted from today, under the plan (mean, 90 % band); dashed and dotted: the other plans' means, in the same circumstances."
 HEADLINE_DAYS = 182.0
@@ -111,11 +112,9 @@ def _roll(one: OnePatient, plan: PlanSpec) -> Rolled:
 
 def _informed(one: OnePatient, rolled: Sequence[Kept], blind: Sequence[Kept]) -> bool:
     """Whether the data moved this forecast enough to be shown, by the rule of the standard plans."""
-    limits = settings()["informed"]
-    enough = one.results.panel.relapsed.sum() >= limits["relapses"]["value"]
-    parts = ([1 - a.survival for a in rolled], [1 - a.survival for a in blind])
-    moved = contraction(*parts, (one.after.weight, one.before.weight))[0]
-    return bool(enough and moved >= limits["contraction"]["value"])
+    results, ends = one.results, ([1 - a.survival for a in rolled], [1 - a.survival for a in blind])
+    can_tell = results.foreseeable[0] and enough_relapses(results.panel, results.unknown_doses)
+    return bool(can_tell and narrowed(*ends, (one.after, one.before))[0])
 
 
 def _at(estimate: Estimate, days: float) -> Interval:
@@ -207,10 +206,8 @@ def _answer(lane: Lane, shown: _Beside, table_of: Mapping[str, Thresholds | None
 
 def _unsaid(one: OnePatient, asked: Rolled) -> str:
     results = one.results
-    if results.gone[0]:
-        return "A relapse or a death is on record: this patient is no longer at risk of a first relapse."
-    if results.never_seen[0]:
-        return words.sentence(f"This patient {results.never_seen[0]}")
+    if why := not_forecast(results, 0):
+        return words.sentence(why)
     if not results.posterior.converged:
         return "The fit did not converge, so its numbers are not findings."
     if not asked.informed:

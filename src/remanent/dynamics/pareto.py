@@ -12,15 +12,6 @@ def highest_k(draws: int) -> float:
     return min(1 - 1 / np.log10(draws), 0.7)
 
 
-def error_of(k: float, draws: int) -> float:
-    """Standard error of the shape fitted to the tail of so many draws: (1 + k) / sqrt(tail) (Smith 1987, DOI 10.1214/aos/1176350499)."""
-    return float((1 + k) / np.sqrt(_tail(draws)))
-
-
-def _tail(draws: int) -> int:
-    return int(np.ceil(min(0.2 * draws, 3 * np.sqrt(draws))))
-
-
 def smoothed(log_ratio: Float[np.ndarray, " draw"]) -> tuple[Float[np.ndarray, " draw"], float]:
     """Log weights that sum to one, and the shape k of the generalised Pareto fitted to the largest ratios; k is infinite where these cannot be fitted."""
     out, k = tail_smoothed(log_ratio)
@@ -31,7 +22,7 @@ def tail_smoothed(log_ratio: Float[np.ndarray, " draw"]) -> tuple[Float[np.ndarr
     """The same, not normalised: their mean estimates a normalising constant."""
     shift = log_ratio.max()
     log_ratio = log_ratio - shift
-    tail = _tail(log_ratio.size)
+    tail = int(np.ceil(min(0.2 * log_ratio.size, 3 * np.sqrt(log_ratio.size))))
     order = np.argsort(log_ratio)
     top, cut = order[-tail:], log_ratio[order[-tail - 1]]
     excess = np.exp(log_ratio[top]) - np.exp(cut)

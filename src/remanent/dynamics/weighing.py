@@ -13,17 +13,16 @@ from scipy.special import logsumexp
 
 from remanent.dynamics.compare import settings
 from remanent.dynamics.infer import Fit, Weighed
-from remanent.dynamics.pareto import error_of, highest_k, tail_smoothed
+from remanent.dynamics.pareto import highest_k, tail_smoothed
 from remanent.dynamics.pointwise import Thetas, log_prior
 
 LEAST_DRAWS = 30
 
 
 def trusted(found: Weighed) -> bool:
-    """Whether nothing speaks against the approximation, by the thresholds of settings.yaml; a shape known so roughly must exceed its own by its error."""
+    """Whether nothing speaks against the approximation, by the thresholds of settings.yaml."""
     limits = settings()["laplace"]
-    least = found.k - error_of(found.k, found.draws) if np.isfinite(found.k) else found.k
-    return bool(least <= limits["k"]["value"] and abs(found.gap) - 2 * found.error <= limits["gap"]["value"])
+    return bool(found.k <= limits["k"]["value"] and abs(found.gap) - 2 * found.error <= limits["gap"]["value"])
 
 
 def message(found: Weighed) -> str:

@@ -30,7 +30,7 @@ from remanent.relapse.predict import (
 from remanent.stages.comparison import weigh_drawn
 from remanent.stages.contribution import Contribution, contributions
 from remanent.stages.options import Inference
-from remanent.stages.outcome import Outcome, forecast, of_reference, withheld
+from remanent.stages.outcome import Outcome, enough_relapses, forecast, learnt_from, of_reference, withheld
 from remanent.stages.population import never_seen
 from remanent.stages.situation import situation_of
 from remanent.stages.standing import Standing
@@ -64,7 +64,7 @@ class Results:
 
     `reference` names the reference prior where the study is too small to fit a population: its numbers are then a prior's, seen through these patients.
     `never_seen`: by lane, what the patient is given that the fitted population never was, in words; empty where nothing.
-    `fitted`: whether the population was fitted to the patient; whose doses are not fully known says nothing of what a drug does, [lane].
+    `unknown_doses`: participants whose doses are not fully known; they say nothing of what a drug does, and the population was not fitted to them.
     `forms`: probability of each form of the model, where both were fitted. `after`, `before`: the draws of today behind the forecasts, posterior and prior.
     """
 
@@ -79,7 +79,7 @@ class Results:
     advice: tuple[Advice, ...]
     gone: np.ndarray
     never_seen: tuple[str, ...]
-    fitted: np.ndarray
+    unknown_doses: frozenset[str]
     lacks: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     added: tuple[Contribution, ...]
@@ -101,6 +101,16 @@ class Results:
         if self.found_states is None:
             raise ValueError("states were not computed")
         return self.found_states
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """Whether the population was fitted to the patient, [lane]."""
+        return learnt_from(self.panel, self.unknown_doses)[self.timeline.lanes]
+
+    @property
+    def foreseeable(self) -> np.ndarray:
+        """Whether what the patient is given is known, and known to the population, so that anything can be forecast, [lane]."""
+        return self.fitted & np.array([not words for words in self.never_seen], bool)
 
     @property
     def indicators(self) -> Indicators:
@@ -153,7 +163,7 @@ def analyse(
     timeline = build_timeline(panel, design, (0, alone.least_steps, 0))
     log("grid", patients=len(timeline.lanes), steps=int(timeline.steps.max()), indicators=len(design.indicators.names))
     standing = standing or Standing()
-    fitted = np.array([panel.patients[i] not in standing.unknown_doses for i in timeline.lanes])
+    fitted = learnt_from(panel, standing.unknown_doses)[timeline.lanes]
     few = known[1].reference if known else int(fitted.sum()) < comparing.settings()["cohort"]["patients"]["value"]
     seen = timeline if fitted.all() else _apart(timeline, fitted)
     posterior = alone.drawn[0].posterior if alone.drawn else _settled(seen, known[1] if known else None, few=few)
@@ -171,11 +181,11 @@ def analyse(
     after, before = alone.drawn or ensembles(seen, posterior, comparison.evidence_weight, seed, alone)
     if known is None and not few:
         posterior = weigh_drawn(posterior, after, log)
-    outcome = forecast(panel, timeline, after, before)
+    outcome = forecast(panel, timeline, after, before, standing.unknown_doses)
     outcome = of_reference(outcome, timeline.grid) if few else outcome
     unseen = _never_seen(panel, timeline, outcome)
     outcome = withheld(outcome, ~fitted | np.array([bool(words) for words in unseen]))
-    lacks = _lacks(panel, comparison)
+    lacks = _lacks(panel, comparison, enough=enough_relapses(panel, standing.unknown_doses))
     table = thresholds or shipped_thresholds()
     people = [panel.patients[i] for i in timeline.lanes]
     unfit: tuple[str, ...] = () if posterior.converged else ("a fit did not converge, and no advice is given on it",)
@@ -213,7 +223,7 @@ def analyse(
         before=before,
         reference=reference_words() if few else "",
         never_seen=unseen,
-        fitted=fitted,
+        unknown_doses=standing.unknown_doses,
     )
 
 
@@ -281,14 +291,14 @@ def ensembles(
     return after, prior_ensemble(posterior, timeline.grid, lanes, PRIOR_DRAWS, rng)
 
 
-def _lacks(panel: Panel, comparison: Comparison) -> tuple[str, ...]:
+def _lacks(panel: Panel, comparison: Comparison, *, enough: bool) -> tuple[str, ...]:
     """What this study would need before it could answer more, in words."""
     known = comparison.identifiability.cohort
     structural = any(n.startswith(("sc_", "sfc_")) for n in panel.features.names)
     wanted = (
         (not panel.symptoms.value.size, "symptom ratings"),
         (
-            panel.relapsed.sum() < comparing.settings()["informed"]["relapses"]["value"],
+            not enough,
             "more relapses on record, and the end of observation of those without one, in events.tsv",
         ),
         (not panel.doses.patient.size, "medication with start and stop days"),

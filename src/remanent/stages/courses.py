@@ -18,7 +18,6 @@ from remanent.relapse.predict import (
     HORIZONS_DAYS,
     Estimate,
     at_horizons,
-    contraction,
     distance_to_tipping,
     distances_to_tipping,
     kept,
@@ -26,6 +25,7 @@ from remanent.relapse.predict import (
     summarise,
 )
 from remanent.stages.analyse import Results
+from remanent.stages.outcome import enough_relapses, narrowed
 from remanent.study.panel import Panel, build_panel
 from remanent.study.people import parted
 from remanent.study.table import Table
@@ -88,8 +88,7 @@ def with_plans(results: Results, plans: Sequence[PlanSpec], source: str = "plans
     after, before = results.after, results.before
     outcome, problems = results.outcome, []
     relapse, informed = dict(outcome.relapse), dict(outcome.informed)
-    enough = results.panel.relapsed.sum() >= settings()["informed"]["relapses"]["value"]
-    enough &= np.array([not words for words in results.never_seen], bool)
+    can_tell = results.foreseeable & enough_relapses(results.panel, results.unknown_doses)
     for plan in plans:
         able, why = _able(plan, people(results), results.timeline.today)
         for lane, words in why:
@@ -100,10 +99,8 @@ def with_plans(results: Results, plans: Sequence[PlanSpec], source: str = "plans
         possible = np.array([p is not None for p in able])
         found = summarise([1 - a.survival for a in rolled], after.weight)
         relapse[plan.name] = Estimate(*(np.where(possible, v, np.nan) for v in (found.mean, found.lower, found.upper)))
-        moved = contraction(
-            [1 - a.survival for a in rolled], [1 - a.survival for a in blind], (after.weight, before.weight)
-        )
-        informed[plan.name] = enough & possible & (moved >= settings()["informed"]["contraction"]["value"])
+        ends = [1 - a.survival for a in rolled], [1 - a.survival for a in blind]
+        informed[plan.name] = can_tell & possible & narrowed(*ends, (after, before))
     return replace(results, outcome=replace(outcome, relapse=relapse, informed=informed)), problems
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from remanent.dynamics.compare import replicator, settings
+from remanent.dynamics.compare import replicator
 from remanent.dynamics.grid import TimeLine, look_ahead
 from remanent.dynamics.infer import by_lane
 from remanent.dynamics.priors import Layout
@@ -16,9 +16,9 @@ from remanent.plan.decide import AdviceCode, decide, shipped_thresholds, thresho
 from remanent.plan.errors import AdviceErrors, Chance, Truths, of_patient, of_rule
 from remanent.plan.errors import words as in_words
 from remanent.plan.simulate import STANDARD_PLANS, months_on_drugs
-from remanent.relapse.predict import EDGES_DAYS, Ensemble, contraction, ensemble_at, kept, shared_out, summarise
+from remanent.relapse.predict import EDGES_DAYS, Ensemble, ensemble_at, kept, shared_out, summarise
 from remanent.stages.analyse import Results
-from remanent.stages.outcome import Outcome
+from remanent.stages.outcome import Outcome, enough_relapses, narrowed
 from remanent.stages.situation import situation_of
 from remanent.treatment.sourced import least_exposure
 
@@ -59,9 +59,8 @@ def error_rates(results: Results, now: Ensemble, seed: int, thresholds: Mapping[
 
 
 def _takes(results: Results) -> np.ndarray:
-    """Who takes a drug, and none that the fitted population never saw, [lane]."""
-    on = [s.exposure > least_exposure() for s in results.situation]
-    return np.array(on, bool) & np.array([not words for words in results.never_seen], bool)
+    """Who takes a drug, doses being known and none of them such as the fitted population never saw, [lane]."""
+    return results.foreseeable & np.array([s.exposure > least_exposure() for s in results.situation], bool)
 
 
 def table(rates: ErrorRates | None) -> dict[str, list[Any]]:
@@ -160,16 +159,12 @@ def _relapse(ensemble: Ensemble, line: TimeLine, dose: np.ndarray) -> list[np.nd
 
 def _outcome(results: Results, virtual: _Virtual, relapse: dict[str, list[np.ndarray]]) -> Outcome:
     """Forecasts of a virtual cohort under the standard plans, as `outcome.forecast` makes them."""
-    limits = settings()["informed"]
-    enough = results.panel.relapsed.sum() >= limits["relapses"]["value"]
-    weights = (virtual.today.weight, results.before.weight)
+    enough = enough_relapses(results.panel, results.unknown_doses)
     found, informed = {}, {}
     for plan, every in relapse.items():
         draws = [d[:, :-1] if m == virtual.truth else d for m, d in enumerate(every)]
         found[plan] = summarise(draws, virtual.today.weight)
-        informed[plan] = enough & (
-            contraction(draws, results.outcome.unseen[plan], weights) >= limits["contraction"]["value"]
-        )
+        informed[plan] = enough & narrowed(draws, results.outcome.unseen[plan], (virtual.today, results.before))
     return replace(results.outcome, relapse=found, informed=informed)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from remanent.study.index import index_study
 from remanent.study.outputs import claim
 from remanent.study.store import IngestSummary, Record, session_key
 from remanent.study.table import Study, Table
-from remanent.study.whose import with_participants
 from remanent.treatment.doses import doubt_dose
 from remanent.treatment.drugs import known, suggest
 
@@ -78,13 +77,11 @@ def measure_study(
     study_root, memory_mb = study_root.resolve(), 0.0
     study = read(study_root, participants)
     claim(out, study_root)
-    people = set(study.tables["participants"]["participant_id"].tolist())
-    study = replace(study, problems=with_participants(study.problems, study.root, people))
     with Record.open(out) as record, many(workers, cluster) as at_once:
         ingest = record.ingest(study, participants)
         read_again = study.tables["participants"]["participant_id"].tolist()
         others = still_incomplete(record.problems(), read_again) if participants else []
-        record.put_problems("doses", [*others, *incomplete_doses(study)])
+        record.put_problems("doses", [*others, *incomplete_doses(study.problems)])
         log("ingest", rows_added=ingest.rows_added, rows_closed=ingest.rows_closed, files_read=ingest.files_read)
         if check is not None:
             check(record.tables())

@@ -55,6 +55,12 @@ class Source:
         outcomes = ("risk_end_day", "relapsed", "dropped_out")
         return replace(panel, **{name: getattr(self.whole, name)[place] for name in outcomes})
 
+    def only(self, patients: Sequence[str]) -> "Source":
+        """The same of these patients alone."""
+        kept = of_people(self._every(), patients)
+        features = kept.pop(_FEATURES, None)
+        return replace(self, tables=kept, features=features, whole=self.of(patients))
+
     def as_of(self, day: float, watched: Sequence[str], patients: Sequence[str] | None = None) -> Panel:
         """What was known on `day` of some patients (None: all), those `watched` being without relapse."""
         tables = self._every()

@@ -1,6 +1,6 @@
 """Forecasts of every patient under the standard plans, and which of them the data informed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,11 +48,34 @@ class Outcome:
     unseen: Mapping[str, list[np.ndarray]]
 
 
-def forecast(panel: Panel, timeline: TimeLine, after: Ensemble, before: Ensemble) -> Outcome:
+def learnt_from(panel: Panel, unknown_doses: Collection[str]) -> np.ndarray:
+    """Whose course a population is learnt from, [patient]: everybody but those whose doses are not fully known."""
+    return np.array([who not in unknown_doses for who in panel.patients], bool)
+
+
+def enough_relapses(panel: Panel, unknown_doses: Collection[str]) -> bool:
+    """Whether those a population is learnt from had so many relapses that a forecast may be shown."""
+    return bool(panel.relapsed[learnt_from(panel, unknown_doses)].sum() >= _limit("relapses"))
+
+
+def narrowed(
+    after: Sequence[np.ndarray], before: Sequence[np.ndarray], ensembles: tuple[Ensemble, Ensemble]
+) -> np.ndarray:
+    """Whether the data narrowed a forecast, [interval, draw, lane] by mechanism of both ensembles, enough to be shown, [lane]."""
+    posterior, prior = ensembles
+    return contraction(after, before, (posterior.weight, prior.weight)) >= _limit("contraction")
+
+
+def _limit(name: str) -> float:
+    return float(settings()["informed"][name]["value"])
+
+
+def forecast(
+    panel: Panel, timeline: TimeLine, after: Ensemble, before: Ensemble, unknown_doses: Collection[str] = ()
+) -> Outcome:
     """Every standard plan for every lane, under the posterior and, to see what the data added, under the prior."""
     given = [medication_of(panel, int(i)) for i in timeline.lanes]
-    limits = settings()["informed"]
-    least, enough = limits["contraction"]["value"], panel.relapsed.sum() >= limits["relapses"]["value"]
+    enough = enough_relapses(panel, unknown_doses)
     dose = {name: planned_exposure(plan, given, timeline.today, EDGES_DAYS) for name, plan in STANDARD_PLANS.items()}
     relapse, informed, unseen = {}, {}, {}
     for name in STANDARD_PLANS:
@@ -60,14 +83,13 @@ def forecast(panel: Panel, timeline: TimeLine, after: Ensemble, before: Ensemble
         rolled, blind = kept(after, outlook), kept(before, outlook)
         relapse[name] = relapse_probability(after, rolled)
         unseen[name] = [1 - a.survival for a in blind]
-        removed = contraction([1 - a.survival for a in rolled], unseen[name], (after.weight, before.weight))
-        informed[name] = enough & (removed >= least)
+        informed[name] = enough & narrowed([1 - a.survival for a in rolled], unseen[name], (after, before))
         if name == "stop":
             remains = remanence(after, rolled)
             kept_function = narrowing(
                 [a.function for a in rolled], [a.function for a in blind], (after.weight, before.weight)
             )
-            remains_informed = kept_function >= least
+            remains_informed = kept_function >= _limit("contraction")
     return Outcome(dose, relapse, informed, remains, remains_informed, unseen)
 
 

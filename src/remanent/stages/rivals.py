@@ -11,8 +11,8 @@ from remanent.relapse.score import Outcome, patient_weights
 from remanent.relapse.subtypes import Subtypes, find_subtypes
 from remanent.stages.analyse import Results
 from remanent.stages.out_of_fold import Mechanistic, Source, mechanistic
+from remanent.stages.outcome import learnt_from
 from remanent.stages.scans import SEX_CODE
-from remanent.study.panel import Panel
 from remanent.study.table import Table
 
 LANDMARK_DAYS = (28.0, 91.0, 182.0)
@@ -75,13 +75,19 @@ class Rivalry:
 def rivalry(
     tables: Mapping[str, Table], features: Table, results: Results, *, seed: int, log: Callable[..., None]
 ) -> Rivalry:
-    """Compare forecasts on landmarks of the study's patients, whose tables and features these are."""
-    whole = results.panel
+    """Compare forecasts on landmarks of the study's patients, whose tables and features these are; whose doses are not known is left out."""
+    whole, known = results.panel, learnt_from(results.panel, results.unknown_doses)
     subtypes, subtyped = _subtypes(results, seed)
-    kinds = Rivalry(patients=whole.patients, subtypes=subtypes, subtyped=subtyped, seed=seed)
+    kinds = Rivalry(
+        patients=tuple(p for p, k in zip(whole.patients, known, strict=True) if k),
+        subtypes=subtypes,
+        subtyped=subtyped,
+        seed=seed,
+    )
     slots, steps, lanes = results.timeline.grid.value.shape
     source = Source(tables, features if len(features) else None, whole, results.design.breaks, (slots, steps, lanes))
-    rows = _landmarks(source, whole, tables["participants"])
+    source = source if known.all() else source.only(kinds.patients)
+    rows = _landmarks(source)
     if rows is None:
         words = f"relapses on record, or patients at risk at a landmark, are too few (at least {LEAST_RELAPSES} and {LEAST_AT_RISK})"
         return replace(kinds, lacking=f"Forecasts were not compared: {words}.")
@@ -119,15 +125,15 @@ def _words(setting: Mapping[str, object]) -> str:
     return " ".join(f"{name}={value}" for name, value in setting.items())
 
 
-def _landmarks(source: Source, whole: Panel, people: Table) -> Landmarks | None:
-    known = {}
+def _landmarks(source: Source) -> Landmarks | None:
+    known, whole = {}, source.whole
     for day in LANDMARK_DAYS:
         there = at_risk(whole, day)
         if there.sum() >= LEAST_AT_RISK:
             known[day] = source.as_of(day, [p for p, at in zip(whole.patients, there, strict=True) if at])
     if not known:
         return None
-    rows = landmarks(whole, known, _people(people))
+    rows = landmarks(whole, known, _people(source.tables["participants"]))
     relapsed = len(np.unique(rows.patient[rows.event]))
     return rows if relapsed >= LEAST_RELAPSES else None
 
@@ -156,12 +162,12 @@ def _scored(rows: Landmarks, seed: int) -> tuple[Scored, ...]:
 
 def _subtypes(results: Results, seed: int) -> tuple[Subtypes, tuple[str, ...]]:
     """Kinds of patients by today's states and by how far their own records speak for each mechanism."""
-    lanes = np.arange(len(results.timeline.lanes))
-    last = results.timeline.steps - 1
+    lanes = np.flatnonzero(results.fitted)
+    last = results.timeline.steps[lanes] - 1
     x = results.states.smoothed
-    odds = np.stack([f.patient_log_lik[: len(lanes)] for f in results.posterior.fits], axis=1)
+    odds = np.stack([f.patient_log_lik[lanes] for f in results.posterior.fits], axis=1)
     found = find_subtypes(
         np.column_stack([x.f_mean[last, lanes], x.s_mean[last, lanes], (odds - odds[:, :1])[:, 1:]]),
         np.random.default_rng(seed),
     )
-    return found, tuple(results.panel.patients[i] for i in results.timeline.lanes)
+    return found, tuple(results.panel.patients[i] for i in results.timeline.lanes[lanes])

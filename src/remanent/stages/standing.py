@@ -7,8 +7,7 @@ import numpy as np
 
 from remanent._errors import Problem
 from remanent.study.rules import as_participant
-from remanent.study.table import Study, Table
-from remanent.study.tsv import read_lines
+from remanent.study.table import Table
 
 MEDICATION = "phenotype/medication.tsv"
 
@@ -39,24 +38,12 @@ class Standing:
         return participant in self.relapse_day or participant in self.dead
 
 
-def incomplete_doses(study: Study) -> list[Problem]:
-    """For each participant of whom medication rows were set aside, what follows from it; `column` is medication, and there is no row.
-
-    A row belongs to the participant whose id stands in one of its cells, so that a row that could not be cut into cells counts too.
-    """
-    people = set(study.tables["participants"]["participant_id"].tolist())
+def incomplete_doses(problems: Sequence[Problem]) -> list[Problem]:
+    """For each participant of whom medication rows were set aside, what follows from it; `column` is medication, and there is no row."""
     lost: dict[str, set[int]] = {}
-    cells: dict[str, list[list[str]]] = {}
-    for problem in study.problems:
-        file = problem.file
-        if problem.action != "set_aside" or problem.row is None or file.casefold() != MEDICATION:
-            continue
-        if file not in cells:
-            cells[file] = [line.split("\t") for line in read_lines(study.root / file)]
-        named = (as_participant(cell.strip().strip('"')) for cell in cells[file][problem.row - 1])
-        who = next((person for person in named if person in people), None)
-        if who is not None:
-            lost.setdefault(who, set()).add(problem.row)
+    for p in problems:
+        if p.action == "set_aside" and p.row is not None and p.participant_id and p.file.casefold() == MEDICATION:
+            lost.setdefault(p.participant_id, set()).add(p.row)
     return [
         Problem(MEDICATION, None, "medication", _incomplete(rows), "used", who) for who, rows in sorted(lost.items())
     ]

@@ -147,7 +147,7 @@ def _flow(found: Rivalry, rows: Landmarks) -> str:
         f"day {d:.0f}: {int((rows.day == d).sum())} at risk, {int(rows.event[rows.day == d].sum())} relapsed later"
         for d in np.unique(rows.day)
     )
-    return f"{len(found.patients)} patients on record, {people} at risk at one landmark or more ({at})."
+    return f"{len(found.patients)} patients on record whose doses are known, {people} at risk at one landmark or more ({at})."
 
 
 def _characteristics(rows: Landmarks) -> str:

@@ -31,6 +31,7 @@ from remanent.study.panel import Panel
 
 _PRIOR = "The data of this study did not narrow this against what was assumed before."
 _GONE = "A relapse or a death is on record: this patient is no longer at risk of a first relapse."
+_UNKNOWN_DOSES = "What this patient was given is not fully known, so nothing is forecast."
 _UNSAID = {_GONE: "no longer at risk", COMPARED_WITH: "not forecast"}
 _LOADS = {"f": "function", "s": "structure", "e": "ECT trace"}
 
@@ -194,9 +195,7 @@ _HORIZON_ROWS = np.searchsorted(EDGES_DAYS[1:], HORIZONS_DAYS)
 
 def _remanence(results: Results, lane: int) -> show.Remanence:
     outcome, stopped = results.outcome, results.outcome.relapse["stop"]
-    if results.gone[lane]:
-        return show.Remanence(basis=show.Basis("nothing", _GONE))
-    if not outcome.informed["stop"][lane]:
+    if results.gone[lane] or not outcome.informed["stop"][lane]:
         return show.Remanence(basis=_why_not(results, lane))
     held = Estimate(1 - stopped.mean, 1 - stopped.upper, 1 - stopped.lower)
     shown = outcome.remanence_informed[lane] and np.isfinite(outcome.remanence.mean[0, lane])
@@ -214,20 +213,22 @@ def _remanence(results: Results, lane: int) -> show.Remanence:
 
 
 def _forecasts(results: Results, lane: int, plan_words: Mapping[str, str]) -> show.Forecasts:
-    if results.gone[lane]:
-        return show.Forecasts(basis=show.Basis("nothing", _GONE))
-    plans = tuple(
-        show.Forecast(
-            plan=name,
-            label=name,
-            horizon_days=EDGES_DAYS,
-            mean=_from_zero(estimate.mean[:, lane]),
-            lower=_from_zero(estimate.lower[:, lane]),
-            upper=_from_zero(estimate.upper[:, lane]),
-            doses=plan_words[name] + (_standing_doses(results, lane) if name == "continue" else ""),
+    plans = (
+        ()
+        if results.gone[lane]
+        else tuple(
+            show.Forecast(
+                plan=name,
+                label=name,
+                horizon_days=EDGES_DAYS,
+                mean=_from_zero(estimate.mean[:, lane]),
+                lower=_from_zero(estimate.lower[:, lane]),
+                upper=_from_zero(estimate.upper[:, lane]),
+                doses=plan_words[name] + (_standing_doses(results, lane) if name == "continue" else ""),
+            )
+            for name, estimate in results.outcome.relapse.items()
+            if results.outcome.informed[name][lane]
         )
-        for name, estimate in results.outcome.relapse.items()
-        if results.outcome.informed[name][lane]
     )
     basis = show.Basis("data", _rests_on(results)) if plans else _why_not(results, lane)
     return show.Forecasts(plans, basis)
@@ -235,8 +236,17 @@ def _forecasts(results: Results, lane: int, plan_words: Mapping[str, str]) -> sh
 
 def _why_not(results: Results, lane: int) -> show.Basis:
     """Why no forecast is shown."""
-    unseen = results.never_seen[lane]
-    return show.Basis("nothing", f"This patient {unseen}") if unseen else show.Basis("prior", _PRIOR)
+    why = not_forecast(results, lane)
+    return show.Basis("nothing", why) if why else show.Basis("prior", _PRIOR)
+
+
+def not_forecast(results: Results, lane: int) -> str:
+    """Why nothing is forecast of this patient whatever the plan, in words; empty where something may be."""
+    if results.gone[lane]:
+        return _GONE
+    if not results.fitted[lane]:
+        return _UNKNOWN_DOSES
+    return f"This patient {results.never_seen[lane]}" if results.never_seen[lane] else ""
 
 
 def _standing_doses(results: Results, lane: int) -> str:

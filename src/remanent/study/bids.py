@@ -16,6 +16,7 @@ from remanent.study.rules import DoubtDose
 from remanent.study.session import SessionData
 from remanent.study.table import Study, Table
 from remanent.study.tables import read_tables
+from remanent.study.whose import with_participants
 
 __all__ = ["DerivativeFile", "SessionFiles", "atlases_named", "load_session", "read_study"]
 
@@ -51,7 +52,9 @@ def read_study(
     index = index_study(root, participants)
     description, said = _description(root)
     sessions, lost = _joined(index.sessions, tables["participants"], tables["sessions"])
-    return Study(root, description, tables, sessions, (*said, *problems, *index.problems, *lost))
+    people = set(tables["participants"]["participant_id"].tolist())
+    found = with_participants((*said, *problems, *index.problems, *lost), root, people)
+    return Study(root, description, tables, sessions, found)
 
 
 def _description(root: Path) -> tuple[Mapping[str, Any], list[Problem]]:
