@@ -157,7 +157,7 @@ def table(parts: list[tuple[Landmarks, dict[str, np.ndarray]]]) -> list[str]:
     beyond = {name: weight @ (risk - true) ** 2 / weight.sum(1) for name, risk in told.items()}
     counts = f"{len(np.unique(patient))} patients, {len(known)} forecasts, {int(known.event.sum())} followed by relapse"
     lines = [
-        f"{counts}; chance alone {np.mean(true * (1 - true)):.3f}.",
+        counts + (f"; chance alone {np.mean(true * (1 - true)):.3f}." if np.isfinite(true).all() else "."),
         "",
         "| model | scans | Brier score (90 % interval) | this less the state model's | excess over chance | this less the state model's |",
         "|---|---|---|---|---|---|",

@@ -39,7 +39,10 @@ def test_parameters_of_a_simulated_cohort_are_recovered(cohort, posterior):
 def test_the_mode_is_a_mode_and_the_covariance_its_curvature(cohort, posterior):
     """The gradient of the log posterior vanishes at the mode; a finite-difference Hessian in fresh directions agrees."""
     one, fitted = cohort("dual"), posterior("dual").fits[3]
-    at = lambda theta: infer._negative_log_joint(one.layout, theta, 3, one.timeline.grid)  # noqa: E731
+
+    def at(theta):
+        return infer._negative_log_joint(one.layout, theta, 3, one.timeline.grid)
+
     value, gradient, per_patient = at(fitted.mode)
     assert float(np.abs(gradient).max()) < 0.05
     prior = -0.5 * fitted.mode @ fitted.mode - 0.5 * fitted.mode.size * np.log(2 * np.pi)

@@ -37,13 +37,9 @@ def quality_features(bold: Bold, runs: Sequence[Run]) -> Iterator[Feature]:
         yield Feature(name, value, 0.0 if known else np.nan, usable=known, reason="" if known else reason)
     atlas, n = runs[0].atlas, lacking(runs[0].atlas, len(bold.labels))
     absent = (
-        [
-            f"{n} of the {n + len(bold.labels)} parcels of atlas {atlas}, which the file lacks (XCP-D writes every parcel)"
-        ]
-        if n
-        else []
+        f"{n} of the {n + len(bold.labels)} parcels of atlas {atlas}, which the file lacks (XCP-D writes every parcel)"
     )
-    reason = ", ".join([*absent, *filter(None, [_named(bold.dropped)])])
+    reason = ", ".join(filter(None, [absent if n else "", _named(bold.dropped)]))
     yield Feature("qc_parcels_dropped", float(len(bold.dropped) + n), 0.0, usable=True, reason=reason)
 
 

@@ -19,20 +19,16 @@ def doubt_dose(name: str, dose: float, before: float) -> tuple[Action, str] | No
         return None
     limit, most, least = drug.maximum_dose, _times("most"), _times("least")
     usual = drug.full_dose.value
-    said, label = (
-        f'"{dose:g}" {limit.unit} of "{drug.name}" is',
-        f'the labelled maximum ("{limit.value:g}" {limit.unit})',
-    )
+    said = f'"{dose:g}" {limit.unit} of "{drug.name}" is'
+    label = f'the labelled maximum ("{limit.value:g}" {limit.unit})'
     if dose > most * limit.value:
         why = "this cannot be what was taken, and would count as a dose that large. Check the unit and the digits."
         return "set_aside", f"{said} more than {most:g} times {label}: {why}"
     if dose > limit.value:
         return "used", f"{said} above {label}. The model takes it as it stands: check it."
     if dose < least * (min(usual, before) if before > 0.0 else usual):
-        share = (
-            f'less than {least:g} of the usual full dose ("{usual:g}" {limit.unit}), so it counts as hardly anything.'
-        )
-        return "used", f"{said} {share} {_meant(drug)}"
+        full = f'the usual full dose ("{usual:g}" {limit.unit})'
+        return "used", f"{said} less than {least:g} of {full}, so it counts as hardly anything. {_meant(drug)}"
     return None
 
 
