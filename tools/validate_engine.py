@@ -95,6 +95,7 @@ def speed(_: int) -> Rows:
     _draw_speed({n: found[f"{n} patients, value and gradient (ms)"] for n in sizes})
     yield "12 visits x 8 indicators", found
     yield "200 patients, 12 visits x 8 indicators, MAP + Laplace", figures.speed_of_fits(200)
+    yield "the same with 4 random effects, NUTS 4 x (1000 + 1000)", figures.speed_of_sampling(200, Plan())
 
 
 def _draw_speed(milliseconds: dict[int, float]) -> None:

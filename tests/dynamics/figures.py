@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import calibration
@@ -14,6 +15,7 @@ import peer
 from designs import first_steps, subdivide
 from oracles import twin
 from sampling import by_importance, by_particles
+from scipy.optimize import minimize
 from synthetic import Cohort, simulate_cohort, true_params
 
 from remanent.dynamics import sample
@@ -21,11 +23,12 @@ from remanent.dynamics.compile import compiled
 from remanent.dynamics.design import Design
 from remanent.dynamics.filter import last_state, log_likelihood, replicate
 from remanent.dynamics.indicators import Indicators
-from remanent.dynamics.infer import Posterior, fit, fit_one
+from remanent.dynamics.infer import Posterior, fit, fit_one, hessian_of
 from remanent.dynamics.leave_out import LeftOut, leave_out
+from remanent.dynamics.mixing import bulk_ess, rhat
 from remanent.dynamics.model import Params
 from remanent.dynamics.pointwise import log_joint
-from remanent.dynamics.priors import layout
+from remanent.dynamics.priors import MECHANISMS, Layout, layout, to_params
 from remanent.dynamics.steps import Grid, without_patients
 
 Figures = dict[str, float]
@@ -211,15 +214,7 @@ def speed(sizes: tuple[int, ...] = (200, 1000, 10_000), patients: int = 200) -> 
 
 def speed_of_fits(patients: int, seed: int = 0) -> Figures:
     """Seconds of MAP + Laplace of all four mechanisms, compilation included and again without it, on simulated data of the design that `speed` times."""
-    rng = np.random.default_rng(seed)
-    params, design = peer.random_study(patients, rng)
-    each = np.ones(peer.INDICATORS)
-    loads = np.tile([True, True, False, False], (peer.INDICATORS, 1))
-    measures = Indicators(tuple(f"measure_{j}" for j in range(peer.INDICATORS)), each == 0, 0 * each, each, loads)
-    one = ((1.0,), ("RUL",), (1.0,), (), (), ())
-    coordinates = layout(Design(measures, np.nan, np.nan, ("snri",), *one, dropout=False))
-    grid = Grid(*map(np.asarray, compiled(replicate)(rng.standard_normal(design.value.shape), params, design)))
-    grid = grid._replace(at_risk=np.asarray(design.at_risk))
+    coordinates, grid = _fitted_design(patients, np.random.default_rng(seed), levels=True)
     out = {}
     for name in ("cold", "warm"):
         begun = time.perf_counter()
@@ -228,6 +223,59 @@ def speed_of_fits(patients: int, seed: int = 0) -> Figures:
     out["converged (share)"] = float(np.mean([f.converged for f in found.fits]))
     out["parameters"] = float(coordinates.size)
     return out
+
+
+def speed_of_sampling(patients: int, plan: sample.Plan, seed: int = 0) -> Figures:
+    """Seconds of NUTS, compilation included, on the design that `speed` times, with 4 random effects: nobody has a level of an indicator's own."""
+    coordinates, grid = _fitted_design(patients, np.random.default_rng(seed), levels=False)
+    dual, data = jnp.asarray(coordinates.acting(MECHANISMS.index("dual"))), Grid(*map(jnp.asarray, grid))
+
+    def potential(theta: jax.Array, data: Grid) -> jax.Array:
+        params = to_params(theta, coordinates, dual)._replace(sd_mu=jnp.zeros(0))
+        return 0.5 * (theta**2).sum() - log_likelihood(params, data).sum()
+
+    both = compiled(jax.value_and_grad(potential))
+
+    def value_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = both(jnp.asarray(theta), data)
+        return float(value), np.asarray(gradient)
+
+    mode = minimize(value_and_gradient, np.zeros(coordinates.size), jac=True, method="L-BFGS-B").x
+    root = np.linalg.cholesky(np.linalg.inv(hessian_of(value_and_gradient, mode)))
+
+    def chain(key: jax.Array, start: jax.Array, data: Grid) -> tuple[jax.Array, ...]:
+        return sample.nuts(
+            lambda z: potential(mode + root @ z, data), key, start, (plan.warmup, plan.draws, plan.target)
+        )
+
+    program, keys = compiled(chain), jax.random.split(jax.random.key(seed), plan.chains)
+    starts = np.random.default_rng(seed).standard_normal((plan.chains, mode.size))
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(plan.threads) as pool:
+        found = pool.map(
+            lambda c: tuple(map(np.asarray, program(keys[c], jnp.asarray(starts[c]), data))), range(plan.chains)
+        )
+        z, diverged, leapfrogs = map(np.stack, zip(*found, strict=True))
+    return {
+        "seconds, compilation included": time.perf_counter() - begun,
+        "R-hat": float(rhat(z).max()),
+        "least bulk effective draws": float(bulk_ess(z).min()),
+        "divergences": float(diverged.sum()),
+        "leapfrog steps a draw": float(leapfrogs.mean()),
+    }
+
+
+def _fitted_design(patients: int, rng: np.random.Generator, *, levels: bool) -> tuple[Layout, Grid]:
+    """Coordinates for the design of `speed`, and data drawn from it, with or without levels of the patients' own."""
+    params, design = peer.random_study(patients, rng)
+    params = params if levels else params._replace(sd_mu=jnp.zeros(0))
+    each = np.ones(peer.INDICATORS)
+    loads = np.tile([True, True, False, False], (peer.INDICATORS, 1))
+    measures = Indicators(tuple(f"measure_{j}" for j in range(peer.INDICATORS)), each == 0, 0 * each, each, loads)
+    one = ((1.0,), ("RUL",), (1.0,), (), (), ())
+    coordinates = layout(Design(measures, np.nan, np.nan, ("snri",), *one, dropout=False))
+    grid = Grid(*map(np.asarray, compiled(replicate)(rng.standard_normal(design.value.shape), params, design)))
+    return coordinates, grid._replace(at_risk=np.asarray(design.at_risk))
 
 
 def joint_models(path: Path) -> dict[str, Figures]:

@@ -1,6 +1,6 @@
 """Transition of a drift that may be singular or unstable: a Taylor series over a short time, doubled. No division, so every limit is regular."""
 
-from remanent.dynamics.gaussian import island
+from remanent.dynamics.compile import island
 from remanent.dynamics.model import Lanes, Transition, broadcast
 
 _TERMS = 10

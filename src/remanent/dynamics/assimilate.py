@@ -21,7 +21,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from remanent.dynamics.censored import taken, taken_back
-from remanent.dynamics.gaussian import Lane, Law, Vector, dot, inner, island, plus, scaled, times, total
+from remanent.dynamics.compile import island
+from remanent.dynamics.gaussian import Lane, Law, Vector, dot, inner, plus, scaled, times, total
 from remanent.dynamics.model import AnyArray
 
 

@@ -1,16 +1,14 @@
 """A Gaussian law of the state (f, s, z, m) and the algebra on it that `propagate` and `assimilate` share.
 
 z are constant effects that push f and s, m the indicators' own levels. Everything is structure of arrays, patients last. Sums over short axes are written
-out, and parts are compiled as computations of their own: on a CPU, XLA vectorises neither reductions over short leading axes nor fusions that concatenate,
-pad or update a slice, and computes a shared product anew for each of its uses (docs/decisions/0062).
+out, and parts are compiled as computations of their own (`compile.island`): on a CPU, XLA vectorises neither reductions over short leading axes nor fusions
+that concatenate, pad or update a slice, and computes a shared product anew for each of its uses (docs/decisions/0062).
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, Float
 
 from remanent.dynamics.model import AnyArray
@@ -69,15 +67,6 @@ class Law(NamedTuple):
         z = jnp.concatenate([self.fz[:, None], self.sz[:, None], self.zz, jnp.swapaxes(self.mz, 0, 1)], 1)
         m = jnp.concatenate([self.fm[:, None], self.sm[:, None], self.mz, self.mm], 1)
         return jnp.concatenate([f, s, z, m])
-
-
-Tree = TypeVar("Tree")
-
-
-def island(part: Callable[..., Tree], *given: Any) -> Tree:
-    """`part(*given)`, compiled as a computation of its own, so that nothing in it is computed again elsewhere."""
-    with set_xla_metadata(inlineable="false"):
-        return jax.jit(lambda: part(*given))()
 
 
 def total(terms: Sequence[Array]) -> Array:

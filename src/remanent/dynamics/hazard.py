@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from remanent.dynamics.gaussian import island, total
+from remanent.dynamics.compile import island
+from remanent.dynamics.gaussian import total
 from remanent.dynamics.model import AnyArray, Params
 
 Lane = Float[AnyArray, " lane"]

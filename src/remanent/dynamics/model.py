@@ -23,6 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from remanent.dynamics.compile import island
+
 jax.config.update("jax_enable_x64", True)  # every array of this room is float64
 
 AnyArray = Any  # jax.Array inside a trace, numpy.ndarray outside; jaxtyping still checks the shape
@@ -175,7 +177,7 @@ def propagator(k_f: Lanes, kappa: Lanes, r: Lanes, dt: Lanes) -> tuple[Lanes, La
     """exp(A dt) as (ff, fs, sf, ss), stable for equal, complex and zero eigenvalues and for dt = 0."""
     half_trace = -(k_f + kappa + r) / 2
     q2 = ((k_f - kappa - r) / 2) ** 2 + k_f * kappa
-    cosine, sine = _cosh_sinhc(half_trace, q2, dt)
+    cosine, sine = island(_cosh_sinhc, half_trace, q2, dt)
     difference = (kappa + r - k_f) / 2
     return cosine + difference * sine, k_f * sine, kappa * sine, cosine - difference * sine
 

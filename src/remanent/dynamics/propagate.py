@@ -14,7 +14,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from remanent.dynamics.gaussian import Effects, Lane, Law, Vector, inner, island, times
+from remanent.dynamics.compile import island
+from remanent.dynamics.gaussian import Effects, Lane, Law, Vector, inner, times
 
 
 class Move(NamedTuple):

@@ -22,7 +22,18 @@ from remanent.dynamics.gaussian import Law, Vector
 from remanent.dynamics.hazard import hazards, tilt
 from remanent.dynamics.model import AnyArray, Params, Transition
 from remanent.dynamics.propagate import Move, propagate
-from remanent.dynamics.steps import Grid, Lane, Slots, Steered, Steps, sensitivity, steered, unobserved, without_events
+from remanent.dynamics.steps import (
+    Grid,
+    Lane,
+    Slots,
+    Steered,
+    Steps,
+    loads,
+    sensitivity,
+    steered,
+    unobserved,
+    without_events,
+)
 
 F, S, P_GAIN, G_F, G_S, Q = 0, 1, 2, 3, 4, 5
 MOVING = 2  # f and s move; p_i, g_f,i, g_s,i and q_i push them; every random effect is constant
@@ -269,9 +280,11 @@ def _readings(
     params: Params, moments: Moments, step: Steered
 ) -> tuple[tuple[Reading, ...], Float[Array, "slot patient"]]:
     """What is read, and what is known of it beforehand."""
-    fixed = step.mu + step.l_e * moments.trace[None] + step.l_w * moments.withdrawal[None]
+    of = step.loads or loads(params)
+    fixed = of.mu + of.l_e * moments.trace[None] + of.l_w * moments.withdrawal[None]
+    l_f, l_s, noise = (jnp.broadcast_to(v, step.value.shape) for v in (of.l_f, of.l_s, of.variance + step.se2))
     owns = own_levels(step.indicator, params.sd_mu.shape[0], params.mu.shape[0])
-    slots = zip(step.l_f, step.l_s, owns, step.noise, step.value - fixed, step.observed, step.beyond, strict=True)
+    slots = zip(l_f, l_s, owns, noise, step.value - fixed, step.observed, step.beyond, strict=True)
     return tuple(Reading(*one) for one in slots), fixed
 
 

@@ -104,6 +104,22 @@ def in_parts(grid: Grid) -> Grid:
     return Grid(*map(split, grid))
 
 
+class Loads(NamedTuple):
+    """Mean, loadings and variance beyond the sampling error, of indicators or of what slots read."""
+
+    mu: AnyArray
+    l_f: AnyArray
+    l_s: AnyArray
+    l_e: AnyArray
+    l_w: AnyArray
+    variance: AnyArray
+
+
+def loads(params: Params) -> Loads:
+    """Of every indicator, [indicator, lane]."""
+    return Loads(*map(_columns, (params.mu, params.l_f, params.l_s, params.l_e, params.l_w, params.sigma**2)))
+
+
 class Steered(NamedTuple):
     """What one step does to each patient, population parameters and covariates applied, [step, patient] each.
 
@@ -121,8 +137,10 @@ class Steered(NamedTuple):
         What e and w gain.
     log_hazard
         Log hazard of relapse at f = 0.
-    mu, l_f, l_s, l_e, l_w, noise
-        Of the indicator that each slot reads, [step, slot, patient]: its mean, its loadings, the variance of its error.
+    loads
+        What is known of the indicator that each slot reads, [step, slot, patient] each; empty where slot j always reads indicator j.
+    se2
+        Variance of each reading's own error.
     """
 
     law: tuple[Steps, ...]
@@ -144,12 +162,8 @@ class Steered(NamedTuple):
     indicator: Int[AnyArray, "step slot patient"]
     value: Read
     beyond: Read
-    mu: Read
-    l_f: Read
-    l_s: Read
-    l_e: Read
-    l_w: Read
-    noise: Read
+    se2: Read
+    loads: "tuple[()] | Loads"
 
 
 def steered(params: Params, grid: Grid) -> Steered:
@@ -173,9 +187,8 @@ def steered(params: Params, grid: Grid) -> Steered:
         push_s=jnp.broadcast_to(r * tethered(params, grid.tether)[None], grid.dt.shape),
         log_hazard=jnp.log(h0) + log_relative_hazard(params, grid.risk)[None] + jnp.log(later),
         **{k: getattr(grid, k) for k in Steered._fields if k in Grid._fields and k not in PER_SLOT},
-        **{k: jnp.swapaxes(getattr(grid, k), 0, 1) for k in PER_SLOT if k != "se2"},
-        **{k: _by_slot(getattr(params, k), grid) for k in ("mu", "l_f", "l_s", "l_e", "l_w")},
-        noise=_by_slot(params.sigma, grid) ** 2 + jnp.swapaxes(grid.se2, 0, 1),
+        **{k: jnp.swapaxes(getattr(grid, k), 0, 1) for k in PER_SLOT},
+        loads=() if grid.value.shape[0] == params.mu.shape[0] else Loads(*(_by_slot(v, grid) for v in loads(params))),
     )
 
 
@@ -185,14 +198,10 @@ def _row(v: Lanes) -> Float[AnyArray, "1 lane"]:
 
 def _by_slot(by_indicator: Float[AnyArray, "indicator ..."], grid: Grid) -> Read:
     """What is known per indicator, for the indicator that each slot reads."""
-    count, (slots, steps, patients) = by_indicator.shape[0], grid.value.shape
-    each = _columns(by_indicator)
-    if slots == count:
-        return jnp.broadcast_to(each[None], (steps, slots, patients))
     indicator = jnp.swapaxes(grid.indicator, 0, 1)
     out = jnp.zeros(indicator.shape)
-    for j in range(count):
-        out = jnp.where(indicator == j, each[j][None, None], out)
+    for j in range(by_indicator.shape[0]):
+        out = jnp.where(indicator == j, by_indicator[j][None, None], out)
     return out
 
 
