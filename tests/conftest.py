@@ -14,9 +14,9 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 
-from remanent.stages.programs import keep_programs
+from remanent.stages.programs import set_up_compiler
 
-keep_programs()  # as every run does: what one worker compiled, the others, their child processes and the next ./test read
+set_up_compiler()  # as every run does: what one worker compiled, the others, their child processes and the next ./test read
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

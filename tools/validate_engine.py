@@ -20,6 +20,7 @@ import matplotlib.pyplot as plt
 import recovery
 
 from remanent.dynamics.sample import Plan
+from remanent.stages.programs import compile_whole_loops
 
 ROOT = Path(__file__).parents[1]
 REAL = Path(os.environ.get("REMANENT_REAL", ROOT.parent / "shared" / "real"))
@@ -123,6 +124,7 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", metavar="SECTION")
     parser.add_argument("--cohorts", type=int, default=20)
     options = parser.parse_args()
+    compile_whole_loops()  # as every command does
     for section in options.sections or SECTIONS:
         for name, values in SECTIONS[section](options.cohorts):
             print(f"\n{section}: {name}", flush=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import last_state, log_likelihood
+from remanent.dynamics.filter import last_state, log_likelihood, log_likelihood_of_all
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "dynamics"))
 
@@ -22,8 +22,8 @@ def study():
     return random_study(200, np.random.default_rng(0))
 
 
-def gradient_of(likelihood):
-    return compiled(jax.value_and_grad(lambda params, grid: likelihood(params, grid).sum()))
+def gradient_of(total):
+    return compiled(jax.value_and_grad(total))
 
 
 def timed(benchmark, program, *arguments):
@@ -34,19 +34,25 @@ def timed(benchmark, program, *arguments):
 
 
 def test_ours_with_relapse(benchmark, study):
-    value, gradient = timed(benchmark, gradient_of(log_likelihood), *study)
+    value, gradient = timed(benchmark, gradient_of(log_likelihood_of_all), *study)
     assert np.isfinite(value)
     assert all(np.isfinite(g).all() for g in gradient)
 
 
+def test_ours_with_relapse_and_4_random_effects(benchmark, study):
+    params, grid = study
+    nobodys_own = params._replace(sd_mu=params.sd_mu[:0])
+    assert np.isfinite(timed(benchmark, gradient_of(log_likelihood_of_all), nobodys_own, grid)[0])
+
+
 def test_ours_without_relapse(benchmark, study):
     params, grid = study
-    assert np.isfinite(timed(benchmark, gradient_of(log_likelihood), params, without_hazard(grid))[0])
+    assert np.isfinite(timed(benchmark, gradient_of(log_likelihood_of_all), params, without_hazard(grid))[0])
 
 
 def test_peer_textbook_without_relapse(benchmark, study):
     params, grid = study
-    value, _ = timed(benchmark, gradient_of(textbook), params, without_hazard(grid))
+    value, _ = timed(benchmark, gradient_of(lambda *given: textbook(*given).sum()), params, without_hazard(grid))
     assert float(value) == pytest.approx(float(log_likelihood(params, without_hazard(grid)).sum()), rel=1e-10)
 
 

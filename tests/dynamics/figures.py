@@ -21,7 +21,7 @@ from synthetic import Cohort, simulate_cohort, true_params
 from remanent.dynamics import sample
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.design import Design
-from remanent.dynamics.filter import last_state, log_likelihood, replicate
+from remanent.dynamics.filter import last_state, log_likelihood, log_likelihood_of_all, replicate
 from remanent.dynamics.indicators import Indicators
 from remanent.dynamics.infer import Posterior, fit, fit_one, hessian_of
 from remanent.dynamics.leave_out import LeftOut, leave_out
@@ -188,10 +188,10 @@ def _milliseconds(program: Callable, *arguments: object, rounds: int = 7) -> flo
 def speed(sizes: tuple[int, ...] = (200, 1000, 10_000), patients: int = 200) -> Figures:
     """Value and gradient by number of patients, 12 visits x 8 indicators; then other cases and the textbook with so many patients."""
 
-    def gradient_of(likelihood: Callable) -> Callable:
-        return compiled(jax.value_and_grad(lambda params, grid: likelihood(params, grid).sum()))
+    def gradient_of(total: Callable) -> Callable:
+        return compiled(jax.value_and_grad(total))
 
-    program, out = gradient_of(log_likelihood), {}
+    program, out = gradient_of(log_likelihood_of_all), {}
     for n in sizes:
         params, grid = peer.random_study(n, np.random.default_rng(0))
         out[f"{n} patients, value and gradient (ms)"] = _milliseconds(program, params, grid, rounds=3)
@@ -203,10 +203,12 @@ def speed(sizes: tuple[int, ...] = (200, 1000, 10_000), patients: int = 200) -> 
     out["4 random effects, value alone (ms)"] = _milliseconds(_log_likelihood, without_levels, grid)
     bent = without_levels._replace(theta=jnp.asarray(0.4), sd_theta=jnp.asarray(0.15))
     often = peer.random_study(patients, np.random.default_rng(0), visits=60, slots=1)[1]
-    two_basin = gradient_of(lambda params, grid: log_likelihood(params, grid, "two-basin"))
+    two_basin = gradient_of(lambda params, grid: log_likelihood_of_all(params, grid, "two-basin"))
     out["two-basin, 60 events, value and gradient (ms)"] = _milliseconds(two_basin, bent, often)
     out["without relapse (ms)"] = _milliseconds(program, params, linear)
-    out["textbook, without relapse (ms)"] = _milliseconds(gradient_of(peer.textbook), params, linear, rounds=3)
+    out["textbook, without relapse (ms)"] = _milliseconds(
+        gradient_of(lambda *given: peer.textbook(*given).sum()), params, linear, rounds=3
+    )
     one = peer.random_study(1, np.random.default_rng(1))
     out["one patient's new state (ms)"] = _milliseconds(_last_state, *one)
     return out
@@ -232,7 +234,7 @@ def speed_of_sampling(patients: int, plan: sample.Plan, seed: int = 0) -> Figure
 
     def potential(theta: jax.Array, data: Grid) -> jax.Array:
         params = to_params(theta, coordinates, dual)._replace(sd_mu=jnp.zeros(0))
-        return 0.5 * (theta**2).sum() - log_likelihood(params, data).sum()
+        return 0.5 * (theta**2).sum() - log_likelihood_of_all(params, data)
 
     both = compiled(jax.value_and_grad(potential))
 

@@ -67,3 +67,34 @@ def test_without_a_folder_to_write_nothing_is_kept(tmp_path: Path, home: str) ->
     (tmp_path / "a file").write_text("")
     where = tmp_path / home if home else Path("/proc/none")
     assert compile_one(where) == "None"
+
+
+_FLAGS = """
+import os
+from remanent.stages import programs
+programs.compile_whole_loops()
+programs.compile_whole_loops()
+import jax, jax.numpy as jnp
+x = jnp.ones(64)
+program = jax.jit(lambda x: jax.lax.scan(lambda c, _: (jnp.sin(c), None), x, None, length=9)[0])
+print("xla_cpu_small_call" in program.lower(x).compile().as_text())
+print(os.environ["XLA_FLAGS"])
+"""
+
+
+def flags_of(given: str) -> list[str]:
+    environment = {**os.environ, "XLA_FLAGS": given}
+    done = subprocess.run([sys.executable, "-c", _FLAGS], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_a_loop_is_compiled_as_one_function_and_the_users_flags_stand_last() -> None:
+    whole, flags = flags_of("--xla_cpu_multi_thread_eigen=true")
+    assert whole == "True"
+    assert flags.count("small_while_loop") == 1
+    assert flags.endswith(" --xla_cpu_multi_thread_eigen=true")
+
+
+def test_who_sets_the_threshold_is_heard() -> None:
+    own = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=0"
+    assert flags_of(own) == ["False", own]

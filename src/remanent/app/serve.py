@@ -14,7 +14,7 @@ from remanent.app.settings import Settings, read_settings
 from remanent.app.shelf import Shelf
 from remanent.app.whatif import Workbench
 from remanent.plan.decide import Thresholds
-from remanent.stages.programs import keep_programs
+from remanent.stages.programs import set_up_compiler
 from remanent.stages.results import load
 from remanent.study.store import Record
 
@@ -43,7 +43,7 @@ def serve(
     if settings_file is None and not _is_loopback(address):
         why = "Without an authenticating proxy in front, whoever finds the address would be let in."
         raise UsageError(f"cannot listen on {address}", why=why, do="Leave out --bind, or give --proxy-settings.")
-    keep_programs()
+    set_up_compiler()
     load(out)
     listening = _listen(address, port)
     settings = read_settings(settings_file, listening.getsockname()[1])

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
 from remanent.dynamics import recursion
 from remanent.dynamics.model import FormName, Params
 from remanent.dynamics.recursion import G_F, G_S, LINEAR, P_GAIN, START_SD, F, Form, Moments, Q, S, Smoothed
-from remanent.dynamics.steps import Grid, Lane, Slots, Steps
+from remanent.dynamics.steps import Grid, Lane, Slots, Steps, in_parts
 from remanent.dynamics.two_basin import TWO_BASIN
 
 __all__ = [
@@ -23,6 +27,7 @@ __all__ = [
     "filtered",
     "last_state",
     "log_likelihood",
+    "log_likelihood_of_all",
     "replicate",
     "smooth",
     "unwatched",
@@ -34,6 +39,25 @@ FORMS: Mapping[FormName, Form] = {"linear": LINEAR, "two-basin": TWO_BASIN}
 def log_likelihood(params: Params, grid: Grid, form: FormName = "linear") -> Lane:
     """Log marginal likelihood of each patient's observations and relapse, dropout or censoring."""
     return recursion.filtered(FORMS[form], params, grid)[1]
+
+
+def log_likelihood_of_all(params: Params, grid: Grid, form: FormName = "linear") -> Array:
+    """Sum over the patients; its gradient is worked out with it, a part of them at a time."""
+
+    def both(params: Params) -> tuple[Array, Params]:
+        def add(so_far: tuple[Array, Params], part: Grid) -> tuple[tuple[Array, Params], None]:
+            found = jax.value_and_grad(lambda p: log_likelihood(p, part, form).sum())(params)
+            return jax.tree.map(jnp.add, so_far, found), None
+
+        nothing = jnp.zeros(()), jax.tree.map(jnp.zeros_like, params)
+        return jax.lax.scan(add, nothing, in_parts(grid))[0]
+
+    @jax.custom_vjp
+    def summed(params: Params) -> Array:
+        return both(params)[0]
+
+    summed.defvjp(both, lambda slope, to: (jax.tree.map(lambda v: to * v, slope),))
+    return summed(params)
 
 
 def last_state(params: Params, grid: Grid, form: FormName = "linear") -> Moments:

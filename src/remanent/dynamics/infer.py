@@ -22,7 +22,7 @@ from scipy.optimize import minimize
 from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import log_likelihood
 from remanent.dynamics.priors import MECHANISMS, Layout, Mechanism, params_by_lane
-from remanent.dynamics.steps import Grid, in_parts
+from remanent.dynamics.steps import Grid, by_parts
 
 _STEP = 1e-5
 _NEWTON_STEPS = 8
@@ -180,8 +180,6 @@ def by_lane(layout: Layout) -> Traced:
     """Program: log likelihood of each lane's data (nats), [lane], and its gradient in theta, [param, lane]."""
 
     def scores(theta: Array, switches: Array, grid: Grid) -> tuple[Array, Array]:
-        lanes = grid.dt.shape[1]
-
         def of_part(part: Grid) -> tuple[Array, Array]:
             def summed(thetas: Array) -> tuple[Array, Array]:
                 each = log_likelihood(params_by_lane(thetas, layout, switches), part, layout.form)
@@ -191,8 +189,7 @@ def by_lane(layout: Layout) -> Traced:
             gradient, per_lane = jax.grad(summed, has_aux=True)(every)
             return per_lane, gradient
 
-        per_lane, gradient = jax.lax.map(of_part, in_parts(grid))
-        return per_lane.reshape(-1)[:lanes], jnp.moveaxis(gradient, 0, 1).reshape(theta.size, -1)[:, :lanes]
+        return by_parts(of_part, grid)
 
     return compiled(scores)
 

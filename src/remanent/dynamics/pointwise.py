@@ -13,7 +13,7 @@ from remanent.dynamics.compile import compiled
 from remanent.dynamics.filter import filtered
 from remanent.dynamics.model import AnyArray, Params
 from remanent.dynamics.priors import MECHANISMS, Layout, Mechanism, to_params
-from remanent.dynamics.steps import Grid
+from remanent.dynamics.steps import Grid, by_parts
 
 Thetas = Float[np.ndarray, "draw param"]
 LogJoint = Callable[[Thetas], Float[np.ndarray, " draw"]]
@@ -86,7 +86,7 @@ def _program(layout: Layout) -> Callable[..., Any]:
     def every(thetas: Array, switches: Array, grid: Grid) -> Passed:
         def one(theta: Array) -> Passed:
             params = to_params(theta, layout, switches)
-            moments, log_lik = filtered(params, grid, layout.form)
+            moments, log_lik = by_parts(lambda part: filtered(params, part, layout.form), grid)
             mean, cov = moments.mean.T, jnp.moveaxis(moments.cov, -1, 0)
             return Passed(log_lik, mean, cov, moments.trace, moments.withdrawal, params)
 

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 from remanent.dynamics.bridge import bridge
 from remanent.dynamics.compare import settings
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import log_likelihood
+from remanent.dynamics.filter import log_likelihood_of_all
 from remanent.dynamics.infer import LEAST_WEIGHT, Fit, Posterior, Sampling
 from remanent.dynamics.mixing import Chains, bulk_ess, rhat
 from remanent.dynamics.pointwise import log_joint
@@ -132,7 +132,7 @@ def _program(layout: Layout, warmup: int, draws: int, target: float) -> Any:
     def chain(key: Array, start: Array, switches: Array, grid: Grid, laplace: tuple[Array, Array]) -> tuple[Array, ...]:
         def potential(z: Float[Array, " param"]) -> Array:
             theta = laplace[0] + laplace[1] @ z
-            return 0.5 * (theta**2).sum() - log_likelihood(to_params(theta, layout, switches), grid, layout.form).sum()
+            return 0.5 * (theta**2).sum() - log_likelihood_of_all(to_params(theta, layout, switches), grid, layout.form)
 
         return nuts(potential, key, start, (warmup, draws, target))
 

@@ -15,7 +15,7 @@ from remanent.dynamics.filter import smooth, unwatched
 from remanent.dynamics.infer import LEAST_WEIGHT, Posterior
 from remanent.dynamics.priors import MECHANISMS, Layout, to_params
 from remanent.dynamics.recursion import Smoothed
-from remanent.dynamics.steps import Grid
+from remanent.dynamics.steps import Grid, by_parts
 
 Theta = Float[np.ndarray, "draw param"]
 _PAIRS = (("f_mean", "f_sd"), ("s_mean", "s_sd"), ("fitted_mean", "fitted_sd"))
@@ -63,7 +63,8 @@ def _unwatched(layout: Layout) -> Callable[..., Any]:
 
     def moments(theta: Array, switches: Array, grid: Grid) -> tuple[Array, Array]:
         def one(t: Array) -> tuple[Array, Array]:
-            mean, variance = unwatched(to_params(t, layout, switches), grid, layout.form)
+            params = to_params(t, layout, switches)
+            mean, variance = by_parts(lambda part: unwatched(params, part, layout.form), grid)
             return mean, variance + mean**2
 
         first, second = jax.lax.map(one, theta)
@@ -99,7 +100,8 @@ def _averaged(layout: Layout) -> Callable[..., Any]:
             return x._replace(**squares)
 
         def add(total: tuple[Smoothed, Smoothed], t: Array) -> tuple[tuple[Smoothed, Smoothed], None]:
-            x = smooth(to_params(t, layout, switches), grid, layout.form)
+            params = to_params(t, layout, switches)
+            x = by_parts(lambda part: smooth(params, part, layout.form), grid)
             return jax.tree.map(jnp.add, total, (x, one(x))), None
 
         steps, slots = jnp.zeros_like(grid.dt), jnp.zeros_like(grid.value)

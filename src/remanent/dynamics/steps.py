@@ -1,10 +1,13 @@
 """Atomic steps of all patients, as data (`Grid`) and as what they do to the state under given parameters (`Steered`)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from remanent.dynamics.compile import Tree, whole_loops
 from remanent.dynamics.model import SENSITIVE, AnyArray, Lanes, Params, transition
 
 Lane = Float[AnyArray, " patient"]
@@ -13,6 +16,7 @@ Slots = Float[AnyArray, "slot step patient"]
 Read = Float[AnyArray, "step slot patient"]
 PER_SLOT = ("observed", "indicator", "value", "se2", "beyond")
 _AT_ONCE = 8192  # steps times patients
+_VECTOR = 8  # of 64 bits in one of 512
 
 
 class Grid(NamedTuple):
@@ -90,18 +94,29 @@ def without_patients(grid: Grid, known: Lane) -> Grid:
 def in_parts(grid: Grid) -> Grid:
     """The same patients a part at a time, [part, ..., patient]; where they do not divide evenly, the last part is filled up with empty ones.
 
-    What a pass back needs of the pass forward is kept for one part only, and its memory is used again by the next in place of fresh pages, which took a
-    third of the processor time with 300 patients.
+    What a pass back needs of the pass forward is kept for one part only. Where a loop is compiled as one function, a part is as many patients as fit into one
+    register, and hardly anything leaves the processor; elsewhere, as many as make handing out its pieces worth while (docs/decisions/0068).
     """
     steps, lanes = grid.dt.shape
-    parts = max(round(steps * lanes / _AT_ONCE), 1)
-    width = -(-lanes // parts)
+    width = _VECTOR if whole_loops() else -(-lanes // max(round(steps * lanes / _AT_ONCE), 1))
+    parts = -(-lanes // width)
 
     def split(v: Array) -> Array:
         whole = jnp.pad(v, [(0, 0)] * (v.ndim - 1) + [(0, parts * width - lanes)])
         return jnp.moveaxis(whole.reshape(*v.shape[:-1], parts, width), -2, 0)
 
     return Grid(*map(split, grid))
+
+
+def by_parts(function: Callable[[Grid], Tree], grid: Grid) -> Tree:
+    """`function(grid)`, whose arrays all end with the axis patient, worked out a part at a time."""
+    lanes = grid.dt.shape[1]
+
+    def joined(v: Array) -> Array:
+        every = jnp.moveaxis(v, 0, -2)
+        return every.reshape(*every.shape[:-2], every.shape[-2] * every.shape[-1])[..., :lanes]
+
+    return jax.tree.map(joined, jax.lax.map(function, in_parts(grid)))
 
 
 class Loads(NamedTuple):

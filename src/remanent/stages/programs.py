@@ -1,8 +1,8 @@
-"""Compiled programs are kept between runs: what took a first run half of its processor time, a second one reads.
+"""How this process compiles, and that compiled programs are kept between runs (docs/decisions/0063 and 0068).
 
-They lie in the user's cache folder (`XDG_CACHE_HOME`, or ~/.cache), 512 MB of them at most, by version of JAX and kind of processor:
-a program made for another processor may not run. They hold no data. `JAX_COMPILATION_CACHE_DIR` names another folder,
-`JAX_ENABLE_COMPILATION_CACHE=false` keeps nothing.
+What took a first run half of its processor time, a second one reads. Programs lie in the user's cache folder (`XDG_CACHE_HOME`, or ~/.cache), 512 MB of them
+at most, by version of JAX and kind of processor: a program made for another processor may not run. They hold no data. `JAX_COMPILATION_CACHE_DIR` names another
+folder, `JAX_ENABLE_COMPILATION_CACHE=false` keeps nothing.
 """
 
 import hashlib
@@ -17,6 +17,27 @@ _FOLDER, _SIZE, _LEAST = (
     "jax_compilation_cache_max_size",
     "jax_persistent_cache_min_compile_time_secs",
 )
+
+
+def set_up_compiler() -> None:
+    """Call it before JAX does anything."""
+    compile_whole_loops()
+    keep_programs()
+
+
+def compile_whole_loops() -> None:
+    """Tell XLA to compile a loop as one function, where hundreds of small ones would be handed out at every step; it takes that from the environment alone.
+
+    No operation in such a function may be shared among threads, and without unrolling it compiles as fast as before. What the user has set in `XLA_FLAGS`
+    comes later and wins. Processes started later do the same.
+    """
+    from remanent.dynamics.compile import WHOLE_LOOPS
+
+    given = os.environ.get("XLA_FLAGS", "")
+    if WHOLE_LOOPS not in given:
+        loops = f"{WHOLE_LOOPS}=1000000000,xla_cpu_disable_loop_unrolling=true,xla_cpu_disable_slp_vectorizer=true"
+        wanted = f"--xla_disable_hlo_passes=cpu-parallel-task-assigner --xla_backend_extra_options={loops}"
+        os.environ["XLA_FLAGS"] = f"{wanted} {given}".strip()
 
 
 def keep_programs() -> None:

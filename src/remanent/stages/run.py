@@ -114,13 +114,13 @@ def group(options: Options, log: Callable[..., None], *, refit: bool = True) -> 
     from remanent.stages.comparable import compare
     from remanent.stages.courses import check_plans, with_plans
     from remanent.stages.planning import plan_ahead
-    from remanent.stages.programs import keep_programs
+    from remanent.stages.programs import set_up_compiler
     from remanent.stages.publish import Found, publish
     from remanent.stages.relapses import by_rule
     from remanent.stages.rivals import rivalry
     from remanent.stages.standing import standing
 
-    keep_programs()
+    set_up_compiler()
     known = None if refit else population.load(options.out)
     with Record.open(options.out, create=False, seed=options.seed) as record:
         tables = record.tables()

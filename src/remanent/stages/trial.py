@@ -13,7 +13,7 @@ from remanent.report.saved import from_json, to_json
 from remanent.report.trial_page import CurveView, PolicyView, TrialView, entry_words, render_trial
 from remanent.stages import population
 from remanent.stages.entering import entry_of_study
-from remanent.stages.programs import keep_programs
+from remanent.stages.programs import set_up_compiler
 from remanent.stages.workers import many
 from remanent.study.record.files import write_whole
 from remanent.trial.contrast import ordered
@@ -50,7 +50,7 @@ def run_trial(spec_path: str, out: Path, *, workers: int, cluster: str, log: Cal
     known = None if spec.population == "reference" else population.load(Path(spec.population))
     _check_out(out)
     entry = entry_of_study(Path(spec.population), spec.entry_at_most) if known else Entry(spec.entry_at_most)
-    keep_programs()
+    set_up_compiler()
     jobs = [Job(spec, known, k, entry) for k in range(spec.replicates)]
     for job in jobs:
         check_entry(job)
