@@ -39,7 +39,6 @@ HAZARDS: tuple[Mapping[str, float], ...] = (
     {"h0": 0.004, "eta_f": 2.0},
     {"h0": 0.05, "eta_f": 3.0},
 )
-_log_likelihood, _last_state = compiled(log_likelihood), compiled(last_state)
 
 
 def known_cohort(hazard: Mapping[str, float], seed: int = 2) -> tuple[Cohort, Params, Grid]:
@@ -56,7 +55,10 @@ def _alone(cohort: Cohort, i: int) -> Grid:
 def hazard_against_importance(hazard: Mapping[str, float], patients: int, draws: int) -> Figures:
     """Assumed density against importance sampling from the exact law of f given the observations."""
     cohort, params, grid = known_cohort(hazard)
-    log_lik, last = np.asarray(_log_likelihood(params, grid)), jax.tree.map(np.asarray, _last_state(params, grid))
+    log_lik, last = (
+        np.asarray(compiled(log_likelihood)(params, grid)),
+        jax.tree.map(np.asarray, compiled(last_state)(params, grid)),
+    )
     rng = np.random.default_rng(0)
     gap, moments, error = [], [], []
     for i in range(patients):
@@ -76,7 +78,7 @@ def hazard_against_importance(hazard: Mapping[str, float], patients: int, draws:
 def hazard_against_particles(hazard: Mapping[str, float], patients: int, particles: int, runs: int) -> Figures:
     """Assumed density against a bootstrap particle filter over all states: log likelihood, and moments after every step."""
     cohort, params, grid = known_cohort(hazard)
-    log_lik, rng = np.asarray(_log_likelihood(params, grid)), np.random.default_rng(0)
+    log_lik, rng = np.asarray(compiled(log_likelihood)(params, grid)), np.random.default_rng(0)
     gap, spread, moments = [], [], []
     for i in range(patients):
         found = [by_particles(params, _alone(cohort, i), i, particles, rng) for _ in range(runs)]
@@ -98,7 +100,7 @@ def hazard_grid_error(hazard: Mapping[str, float], parts: int = 8) -> Figures:
     """Trapezoid rule on our steps (a week at most) against steps an eighth as long."""
     _, params, grid = known_cohort(hazard)
     finer = Grid(*map(jnp.asarray, subdivide(grid, parts)))
-    gap = np.asarray(_log_likelihood(params, grid)) - np.asarray(_log_likelihood(params, finer))
+    gap = np.asarray(compiled(log_likelihood)(params, grid)) - np.asarray(compiled(log_likelihood)(params, finer))
     return {"total gap (nats)": float(gap.sum()), "largest |gap| of a patient (nats)": float(np.abs(gap).max())}
 
 
@@ -197,10 +199,10 @@ def speed(sizes: tuple[int, ...] = (200, 1000, 10_000), patients: int = 200) -> 
         out[f"{n} patients, value and gradient (ms)"] = _milliseconds(program, params, grid, rounds=3)
     params, grid = peer.random_study(patients, np.random.default_rng(0))
     linear = peer.without_hazard(grid)
-    out["value alone (ms)"] = _milliseconds(_log_likelihood, params, grid)
+    out["value alone (ms)"] = _milliseconds(compiled(log_likelihood), params, grid)
     without_levels = params._replace(sd_mu=jnp.zeros(0))
     out["4 random effects, value and gradient (ms)"] = _milliseconds(program, without_levels, grid)
-    out["4 random effects, value alone (ms)"] = _milliseconds(_log_likelihood, without_levels, grid)
+    out["4 random effects, value alone (ms)"] = _milliseconds(compiled(log_likelihood), without_levels, grid)
     bent = without_levels._replace(theta=jnp.asarray(0.4), sd_theta=jnp.asarray(0.15))
     often = peer.random_study(patients, np.random.default_rng(0), visits=60, slots=1)[1]
     two_basin = gradient_of(lambda params, grid: log_likelihood_of_all(params, grid, "two-basin"))
@@ -210,7 +212,7 @@ def speed(sizes: tuple[int, ...] = (200, 1000, 10_000), patients: int = 200) -> 
         gradient_of(lambda *given: peer.textbook(*given).sum()), params, linear, rounds=3
     )
     one = peer.random_study(1, np.random.default_rng(1))
-    out["one patient's new state (ms)"] = _milliseconds(_last_state, *one)
+    out["one patient's new state (ms)"] = _milliseconds(compiled(last_state), *one)
     return out
 
 

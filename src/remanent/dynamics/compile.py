@@ -1,12 +1,12 @@
 """One way to compile, so that compiler settings and counting compilations have one place (docs/decisions/0068)."""
 
-import os
-import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.experimental.xla_metadata import set_xla_metadata
 
 # Measured with jax 0.10.2 on two cores: fusion emitters double the time to compile the filter and do not make it faster; wider vectors do.
@@ -39,7 +39,10 @@ def island(part: Callable[..., Tree], *given: Any) -> Tree:
         return jax.jit(lambda: part(*given))()
 
 
+@cache
 def whole_loops() -> bool:
-    """Whether XLA was told to compile a loop as one function, however much it reads and writes (`stages.programs`)."""
-    told = re.findall(rf"{WHOLE_LOOPS}=(\d+)", os.environ.get("XLA_FLAGS", ""))
-    return bool(told) and int(told[-1]) >= 10**9 and jax.default_backend() == "cpu"
+    """Whether XLA compiles a loop as one function in this process (`stages.programs` tells it to); seen from a small one."""
+    if jax.default_backend() != "cpu":
+        return False
+    program = jax.jit(lambda x: jax.lax.fori_loop(0, 9, lambda _, y: jnp.sin(y), x))
+    return "xla_cpu_small_call" in (program.lower(np.zeros(4096)).compile().as_text() or "")
