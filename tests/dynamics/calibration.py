@@ -15,13 +15,13 @@ import scipy.stats
 from synthetic import Cohort
 
 from remanent.dynamics.compile import compiled
-from remanent.dynamics.filter import log_likelihood, replicate
+from remanent.dynamics.filter import log_likelihood_of_all, replicate
 from remanent.dynamics.priors import MECHANISMS, to_params
 from remanent.dynamics.steps import Grid, without_events
 
-_TOGETHER = 50  # cohorts per pass: more leave the cache
+_TOGETHER = 50  # cohorts per call of the program
 _STEP = 1e-5
-_WARM_UP, _LEAPS = 50, 5
+_WARM_UP, _LEAPS, _EVERY = 100, 5, 4  # moves before the first draw, steps of a move, moves from draw to draw
 
 
 class Calibration(NamedTuple):
@@ -60,15 +60,19 @@ def calibrate(cohort: Cohort, replicates: int, seed: int, draws: int = 100) -> C
     data = np.stack([np.asarray(simulate(*map(jnp.asarray, each))) for each in zip(noise, truth, strict=True)])
 
     def loss(theta: jax.Array, value: jax.Array) -> jax.Array:
-        per_patient = log_likelihood(to_params(theta, layout, switches), design._replace(value=value))
-        return 0.5 * (theta**2).sum() - per_patient.sum()
+        return 0.5 * (theta**2).sum() - log_likelihood_of_all(
+            to_params(theta, layout, switches), design._replace(value=value)
+        )
 
-    slopes = _in_chunks(compiled(jax.vmap(jax.value_and_grad(loss))), data)
+    def every(thetas: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return jax.lax.map(lambda one: jax.value_and_grad(loss)(*one), (thetas, values))
+
+    slopes = _in_chunks(compiled(every), data)
     mode, hessian, decrement = laplace(slopes, np.zeros_like(truth))
     cov = np.linalg.inv(hessian)
     sd = np.sqrt(np.einsum("rpp->rp", cov))
     drawn, accepted = hamiltonian(slopes, (mode, cov), draws, rng)
-    exact = (drawn < truth).mean(0)
+    exact = ((drawn < truth).sum(0) + rng.random(truth.shape)) / (draws + 1)
     return Calibration(scipy.stats.norm.cdf((truth - mode) / sd), exact, sd, decrement < 1e-4, accepted)
 
 
@@ -170,7 +174,7 @@ def hamiltonian(
     z = rng.standard_normal(mean.shape)
     value, gradient = at(z)
     kept, accepted = [], []
-    for k in range(_WARM_UP + draws):
+    for k in range(1, _WARM_UP + _EVERY * draws + 1):
         step = 0.35 * rng.uniform(0.8, 1.2, (len(z), 1))
         speed = rng.standard_normal(z.shape)
         new, push, moved, slope = z, speed, value, gradient
@@ -183,7 +187,7 @@ def hamiltonian(
         take = np.log(rng.random(len(z))) < gain
         z, gradient = (np.where(take[:, None], b, a) for a, b in ((z, new), (gradient, slope)))
         value = np.where(take, moved, value)
-        if k >= _WARM_UP:
+        accepted.append(take)
+        if k > _WARM_UP and (k - _WARM_UP) % _EVERY == 0:
             kept.append(mean + np.einsum("rpq,rq->rp", root, z))
-            accepted.append(take)
     return np.stack(kept), np.mean(accepted, axis=0)
