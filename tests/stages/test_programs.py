@@ -95,6 +95,12 @@ def test_a_loop_is_compiled_as_one_function_and_the_users_flags_stand_last() -> 
     assert flags.endswith(" --xla_cpu_multi_thread_eigen=true")
 
 
-def test_who_sets_the_threshold_is_heard() -> None:
-    own = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=0"
+@pytest.mark.parametrize(
+    "own",
+    [
+        "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=0",
+        "--xla_disable_hlo_passes=cpu-parallel-task-assigner",
+    ],
+)
+def test_who_sets_either_has_set_both(own: str) -> None:
     assert flags_of(own) == ["False", own]

@@ -29,12 +29,12 @@ def compile_whole_loops() -> None:
     """Tell XLA to compile a loop as one function, where hundreds of small ones would be handed out at every step; it takes that from the environment alone.
 
     No operation in such a function may be shared among threads, and without unrolling it compiles as fast as before. What the user has set in `XLA_FLAGS`
-    comes later and wins. Processes started later do the same.
+    comes later and wins; who sets either of the two has set both. Processes started later do the same.
     """
     from remanent.dynamics.compile import WHOLE_LOOPS
 
     given = os.environ.get("XLA_FLAGS", "")
-    if WHOLE_LOOPS not in given:
+    if WHOLE_LOOPS not in given and "xla_disable_hlo_passes" not in given:
         loops = f"{WHOLE_LOOPS}=1000000000,xla_cpu_disable_loop_unrolling=true,xla_cpu_disable_slp_vectorizer=true"
         wanted = f"--xla_disable_hlo_passes=cpu-parallel-task-assigner --xla_backend_extra_options={loops}"
         os.environ["XLA_FLAGS"] = f"{wanted} {given}".strip()
