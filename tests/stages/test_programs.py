@@ -75,7 +75,7 @@ from remanent.stages import programs
 programs.compile_whole_loops()
 programs.compile_whole_loops()
 import jax, jax.numpy as jnp
-x = jnp.ones(64)
+x = jnp.ones(4096)
 program = jax.jit(lambda x: jax.lax.scan(lambda c, _: (jnp.sin(c), None), x, None, length=9)[0])
 print("xla_cpu_small_call" in program.lower(x).compile().as_text())
 print(os.environ["XLA_FLAGS"])
