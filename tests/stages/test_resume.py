@@ -192,6 +192,20 @@ def test_stopped_while_publishing_the_next_run_completes(
     assert tables_of(copied.out) == tables_of(ran.out)
 
 
+def test_workers_end_with_a_run_that_is_killed() -> None:
+    """They hold its output open: if they lived on, this would wait for ever."""
+    code = """
+import os, signal
+from remanent.stages.workers import many
+if __name__ == "__main__":
+    with many(2, "") as at_once:
+        assert list(at_once.map(abs, [-1, -2, -3])) == [1, 2, 3]
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_anywhere_the_next_run_completes_as_if_undisturbed(ran: Ran, tmp_path: Path, moment: str) -> None:

@@ -1,9 +1,11 @@
 """Work on many sessions at once, in order: processes of this machine, or a Dask cluster."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Self, TypeVar
 
 from remanent._errors import InputError
@@ -40,7 +42,9 @@ class Workers:
         if self._count <= 1 or len(items) <= 1:
             yield from map(work, items)
             return
-        self._pool = self._pool or ProcessPoolExecutor(self._count, mp_context=get_context("spawn"))
+        self._pool = self._pool or ProcessPoolExecutor(
+            self._count, mp_context=get_context("spawn"), initializer=_end_with_the_run
+        )
         try:
             at_once = max(1, min(MOST_AT_ONCE, len(items) // (8 * self._count)))
             yield from self._pool.map(work, items, chunksize=at_once)
@@ -48,6 +52,18 @@ class Workers:
             why = "The system ends processes that take too much memory; what was measured so far is kept"
             do = "Run the same command again with fewer --workers."
             raise InputError("a process that measures sessions was killed", why=why, do=do) from error
+
+
+def _end_with_the_run() -> None:
+    """A worker whose run was killed would wait for work for ever, and keep its memory."""
+
+    def watch() -> None:
+        run = parent_process()
+        if run is not None:
+            run.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def many(count: int, cluster: str) -> Workers | Cluster:
