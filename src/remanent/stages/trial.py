@@ -13,7 +13,7 @@ from remanent.report.saved import from_json, to_json
 from remanent.report.trial_page import CurveView, PolicyView, TrialView, entry_words, render_trial
 from remanent.stages import population
 from remanent.stages.entering import entry_of_study
-from remanent.stages.programs import set_up_compiler
+from remanent.stages.programs import compile_whole_loops, set_up_compiler
 from remanent.stages.workers import many
 from remanent.study.record.files import write_whole
 from remanent.trial.contrast import ordered
@@ -46,11 +46,11 @@ def run_trial(spec_path: str, out: Path, *, workers: int, cluster: str, log: Cal
     UsageError
         OUT holds something else.
     """
+    set_up_compiler()
     spec = read_trial(spec_path)
     known = None if spec.population == "reference" else population.load(Path(spec.population))
     _check_out(out)
     entry = entry_of_study(Path(spec.population), spec.entry_at_most) if known else Entry(spec.entry_at_most)
-    set_up_compiler()
     jobs = [Job(spec, known, k, entry) for k in range(spec.replicates)]
     for job in jobs:
         check_entry(job)
@@ -84,7 +84,13 @@ def load_trial(out: Path) -> TrialView | None:
 def _everywhere(jobs: Sequence[Job], workers: int, cluster: str) -> Sequence[Replicate]:
     """Every replicate in order; the same numbers on this machine and on a cluster."""
     with many(min(workers, len(jobs)), cluster) as pool:
-        return list(pool.map(replicate, jobs))
+        return list(pool.map(_as_here, jobs))
+
+
+def _as_here(job: Job) -> Replicate:
+    """A replicate, compiled as on this machine: a cluster's workers may have been started without it."""
+    compile_whole_loops()
+    return replicate(job)
 
 
 def _check_out(out: Path) -> None:
