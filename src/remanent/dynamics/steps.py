@@ -16,7 +16,7 @@ Slots = Float[AnyArray, "slot step patient"]
 Read = Float[AnyArray, "step slot patient"]
 PER_SLOT = ("observed", "indicator", "value", "se2", "beyond")
 _AT_ONCE = 8192  # steps times patients
-_VECTOR = 8  # of 64 bits in one of 512
+_VECTOR = 8  # patients: numbers of 64 bits in a register of 512
 
 
 class Grid(NamedTuple):

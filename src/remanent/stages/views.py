@@ -213,22 +213,18 @@ def _remanence(results: Results, lane: int) -> show.Remanence:
 
 
 def _forecasts(results: Results, lane: int, plan_words: Mapping[str, str]) -> show.Forecasts:
-    plans = (
-        ()
-        if results.gone[lane]
-        else tuple(
-            show.Forecast(
-                plan=name,
-                label=name,
-                horizon_days=EDGES_DAYS,
-                mean=_from_zero(estimate.mean[:, lane]),
-                lower=_from_zero(estimate.lower[:, lane]),
-                upper=_from_zero(estimate.upper[:, lane]),
-                doses=plan_words[name] + (_standing_doses(results, lane) if name == "continue" else ""),
-            )
-            for name, estimate in results.outcome.relapse.items()
-            if results.outcome.informed[name][lane]
+    plans = tuple(
+        show.Forecast(
+            plan=name,
+            label=name,
+            horizon_days=EDGES_DAYS,
+            mean=_from_zero(estimate.mean[:, lane]),
+            lower=_from_zero(estimate.lower[:, lane]),
+            upper=_from_zero(estimate.upper[:, lane]),
+            doses=plan_words[name] + (_standing_doses(results, lane) if name == "continue" else ""),
         )
+        for name, estimate in results.outcome.relapse.items()
+        if results.outcome.informed[name][lane] and not results.gone[lane]
     )
     basis = show.Basis("data", _rests_on(results)) if plans else _why_not(results, lane)
     return show.Forecasts(plans, basis)
